@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: _django_web
+short_description: B(Internal) filter that joins apps with what their settings say about static and uploaded files
+version_added: 0.1.0
+description:
+  - B(This is an internal tool and must only be used from within this collection.)
+  - Returns the sites for the role nginx, and the links that lead folders that the settings have inside a release to
+    where they belong.
+author:
+  - The emperor.web authors (@emperor-web)
+options:
+  _input:
+    description: Apps as the filter P(emperor.web.django_apps#filter) returns them.
+    type: list
+    elements: dict
+    required: true
+  checks:
+    description: Results of a loop with M(emperor.web.django_check) over builds of these apps, in the same order.
+    type: list
+    elements: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the sites
+  ansible.builtin.debug:
+    msg: "{{ apps | emperor.web._django_web(checks.results) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Has C(sites), as in the role's C(nginx_sites), and C(links), each with C(path) and C(target).
+  type: dict
+"""
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def django_web(apps: list[dict[str, Any]], checks: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Sites and links of all apps."""
+    links: list[dict[str, str]] = []
+    sites: list[dict[str, Any]] = []
+    for app, check in zip(apps, checks):
+        shared = f"{app['root']}/shared/media"
+        # A release that check mode could not ask yet: what most projects have.
+        project = check.get("project") or {"static_url": "/static/", "media_url": "/media/", "media_root": shared}
+        release = check["item"]["path"]
+        static = {"path": project.get("static_root", ""), "target": f"{release}/static"}
+        media = {"path": project["media_root"], "target": shared}
+        links += [link for link in (static, media) if inside(link["path"], f"{release}/src")]
+        media_root = shared if inside(media["path"], f"{release}/src") else media["path"]
+        sites.append(
+            {
+                "name": app["name"],
+                "domains": app["domains"],
+                "root": app["root"],
+                "static_url": url_path(project["static_url"], app["domains"]),
+                "media_url": url_path(project["media_url"], app["domains"]) if media_root else "",
+                "media_root": media_root,
+                "client_max_body_size": app["client_max_body_size"],
+                "config": app["nginx_config"],
+            }
+        )
+    return {"sites": sites, "links": links}
+
+
+def inside(path: str, folder: str) -> bool:
+    """Whether a path lies below a folder."""
+    return os.path.normpath(path).startswith(f"{folder}/") if path else False
+
+
+def url_path(url: str | None, domains: list[str]) -> str:
+    """The path below which this server has to serve the files of a URL; empty where another one does."""
+    parts = urlsplit(url or "")
+    if parts.netloc and parts.hostname not in domains:
+        return ""
+    path = parts.path if parts.path.endswith("/") else f"{parts.path}/"
+    return path if path.startswith("/") and path != "/" else ""
+
+
+class FilterModule:
+    """Filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Names and functions."""
+        return {"_django_web": django_web}

@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: django_apps
+short_description: Check a list of Django apps and fill in what it leaves out
+version_added: 0.1.0
+description:
+  - Refuses names, domains and paths that cannot work, with the entry and what to write in its place.
+  - Fills in the paths of each app and the environment variables that follow from its domains.
+  - The role django uses it for C(django_apps); it is public so that a playbook of your own can check its input early.
+author:
+  - The emperor.web authors (@emperor-web)
+options:
+  _input:
+    description: The apps, as in the role's C(django_apps).
+    type: list
+    elements: dict
+    required: true
+  root:
+    description: Folder that has a folder for each app.
+    type: path
+    default: /srv/django
+"""
+
+EXAMPLES = r"""
+- name: Show where the apps will be
+  ansible.builtin.debug:
+    msg: "{{ django_apps | emperor.web.django_apps | map(attribute='root') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The apps with all their options. Each has an C(environment), so keep the value out of loops and logs.
+  type: list
+  elements: dict
+"""
+
+import ipaddress
+import re
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+# Accounts of the base system and of packages that a web host has; an app with such a name would be that account.
+_RESERVED = frozenset(
+    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody systemd-network "
+    "systemd-resolve systemd-timesync messagebus syslog sshd ubuntu debian admin ec2-user uwsgi nginx postgres mysql "
+    "redis rabbitmq memcache emperor adm sudo staff users shadow utmp tty disk docker".split()
+)
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
+_HOMES = ("/home", "/root")
+
+_DEFAULTS: dict[str, Any] = {
+    "version": None,
+    "deploy_key": None,
+    "known_hosts": None,
+    "project": None,
+    "settings": None,
+    "wsgi": None,
+    "requirements": None,
+    "extras": [],
+    "groups": [],
+    "python_version": None,
+    "uwsgi": {},
+    "accept_checks": [],
+    "health": {},
+    "client_max_body_size": "",
+    "nginx_config": "",
+}
+
+
+def django_apps(apps: Any, root: str = "/srv/django") -> list[dict[str, Any]]:
+    """Check and complete a list of apps."""
+    if not isinstance(apps, (list, tuple)) or not apps:
+        raise AnsibleFilterError(
+            "django_apps is empty; give a list with at least a name, a source and the domains of each app"
+        )
+    _check_root(str(root))
+    completed = [_complete(dict(app), number, str(root)) for number, app in enumerate(apps, 1)]
+    _check_unique("name", [(app["name"], app["name"]) for app in completed])
+    _check_unique("domain", [(domain, app["name"]) for app in completed for domain in app["domains"]])
+    return completed
+
+
+def _check_root(root: str) -> None:
+    if not root.startswith("/"):
+        raise AnsibleFilterError(f"django_root: {root} has to be an absolute path, for example /srv/django")
+    if any(root == home or root.startswith(f"{home}/") for home in _HOMES):
+        raise AnsibleFilterError(
+            f"django_root: {root} is below a home directory, where the web server cannot enter; use /srv/django"
+        )
+
+
+def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
+    for needed in ("name", "source", "domains"):
+        if not app.get(needed):
+            shown = app.get("name") or f"number {number}"
+            raise AnsibleFilterError(f"django_apps: app {shown} has no {needed}; write for example {_sample(needed)}")
+    name = str(app["name"])
+    if not _NAME.fullmatch(name):
+        raise AnsibleFilterError(
+            f"django_apps: the name {name!r} cannot be the name of a Unix user; use lower-case letters, digits and -, "
+            f"a letter first, 31 characters at most, for example {_suggest(name)}"
+        )
+    if name in _RESERVED:
+        raise AnsibleFilterError(f"django_apps: the name {name} belongs to the system; use another one, for example my-{name}")
+    domains = [_domain(str(domain), name) for domain in app["domains"]]
+    folder = f"{root.rstrip('/')}/{name}"
+    for path in app.get("writable") or []:
+        if any(str(path) == home or str(path).startswith(f"{home}/") for home in _HOMES):
+            raise AnsibleFilterError(
+                f"django_apps: app {name} cannot write to {path}, home directories are closed to it; use {folder}/shared"
+            )
+    given = {key: value for key, value in app.items() if value is not None}
+    environment = {key: value for key, value in (app.get("environment") or {}).items() if value is not None}
+    _check_sqlite(name, folder, environment)
+    return _DEFAULTS | given | {
+        "name": name,
+        "domains": domains,
+        "root": folder,
+        "environment": _derived(domains, folder) | environment,
+        "emperor": {"name": name, "writable": [f"{folder}/shared", *(app.get("writable") or [])]},
+    }  # fmt: skip
+
+
+def _sample(needed: str) -> str:
+    return {
+        "name": "name: shop",
+        "source": "source: https://github.com/acme/shop.git",
+        "domains": "domains: [shop.example.com]",
+    }[needed]
+
+
+def _suggest(name: str) -> str:
+    return re.sub(r"^[^a-z]+|-+$", "", re.sub(r"[^a-z0-9-]+", "-", name.lower()))[:31] or "shop"
+
+
+def _domain(domain: str, name: str) -> str:
+    try:
+        return str(ipaddress.ip_address(domain))
+    except ValueError:
+        pass
+    if len(domain) > 253 or not all(_LABEL.fullmatch(label) for label in domain.split(".")):
+        raise AnsibleFilterError(
+            f"django_apps: app {name} has the domain {domain!r}, which is no host name; "
+            f"write it without scheme, port and path, for example shop.example.com"
+        )
+    return domain.lower()
+
+
+def _derived(domains: list[str], folder: str) -> dict[str, str]:
+    """What projects that read their environment expect to find there, under both usual names."""
+    hosts = ",".join(domains)
+    origins = ",".join(f"{scheme}://{domain}" for domain in domains for scheme in ("https", "http"))
+    return {
+        "ALLOWED_HOSTS": hosts,
+        "DJANGO_ALLOWED_HOSTS": hosts,
+        "CSRF_TRUSTED_ORIGINS": origins,
+        "DJANGO_CSRF_TRUSTED_ORIGINS": origins,
+        "DATABASE_URL": f"sqlite:///{folder}/shared/db.sqlite3",
+    }
+
+
+def _check_sqlite(name: str, folder: str, environment: dict[str, Any]) -> None:
+    for variable, value in environment.items():
+        found = re.match(r"(?:sqlite|sqlite3|spatialite)://(.*)", str(value))
+        path = re.sub(r"^/(?=/)", "", found.group(1)) if found else ""
+        outside = not path.startswith("/") or any(
+            path.startswith(f"{folder}/{part}/") for part in ("releases", "current", "venvs")
+        )
+        if found and path != ":memory:" and path != "/:memory:" and (outside or found.group(1).count("/", 0, 2) < 2):
+            raise AnsibleFilterError(
+                f"django_apps: {variable} of app {name} puts the SQLite database into a release, where the next one would "
+                f"not find it; write sqlite:///{folder}/shared/db.sqlite3"
+            )
+
+
+def _check_unique(kind: str, pairs: list[tuple[str, str]]) -> None:
+    seen: dict[str, str] = {}
+    for value, name in pairs:
+        if value in seen:
+            where = f" by {seen[value]} and {name}" if kind == "domain" else ""
+            raise AnsibleFilterError(f"django_apps: the {kind} {value} is used twice{where}; each needs its own")
+        seen[value] = name
+
+
+class FilterModule:
+    """Filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Names and functions."""
+        return {"django_apps": django_apps}

@@ -1,0 +1,163 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: for this collection's modules only; it may change in any release.
+
+"""What the three Django modules share: their options, and how they reach the app's interpreter."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import tempfile
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.emperor.web.plugins.module_utils import _django_runner
+from ansible_collections.emperor.web.plugins.module_utils._environment import (
+    EnvironmentFileError,
+    read_file,
+    secret_values,
+    take_environment,
+)
+from ansible_collections.emperor.web.plugins.module_utils._process import Result, UserError, run
+
+DJANGO_ARGUMENTS: dict[str, Any] = {
+    "project": {"type": "path", "required": True},
+    "settings": {"type": "str", "required": True},
+    "virtualenv": {"type": "path"},
+    "python": {"type": "path"},
+    "environment": {"type": "dict", "no_log": True},
+    "environment_file": {"type": "path"},
+    "user": {"type": "str"},
+    "timeout": {"type": "int", "default": 600},
+}
+
+FAILURES = {
+    "check": "the project does not start",
+    "migrate": "the migration failed",
+    "collectstatic": "collectstatic failed",
+}
+
+
+class DjangoModule:
+    """An AnsibleModule that can ask the project's own Django."""
+
+    def __init__(self, arguments: dict[str, Any], **kwargs: Any) -> None:
+        self.module = AnsibleModule(
+            argument_spec=DJANGO_ARGUMENTS | arguments,
+            mutually_exclusive=[("virtualenv", "python")],
+            required_one_of=[("virtualenv", "python")],
+            supports_check_mode=True,
+            **kwargs,
+        )
+        self.params = self.module.params
+        self.check_mode = self.module.check_mode
+        environment = take_environment(self.module)
+        if self.params["environment_file"] and not self._not_built_yet():
+            try:
+                environment = read_file(self.params["environment_file"]) | environment
+            except EnvironmentFileError as error:
+                self.module.fail_json(msg=str(error))
+        self.module.no_log_values |= secret_values(environment)
+        self.environment = environment
+
+    @property
+    def python(self) -> str:
+        """The interpreter that has the project's packages."""
+        return self.params["python"] or os.path.join(self.params["virtualenv"], "bin", "python")
+
+    def _not_built_yet(self) -> bool:
+        return self.check_mode and not os.path.exists(self.python)
+
+    def skip_unbuilt(self, **result: Any) -> None:
+        """In check mode on a host where an earlier task would first create the interpreter: say so and stop."""
+        if self._not_built_yet():
+            reason = f"{self.python} does not exist yet, so check mode cannot look into the project"
+            self.module.exit_json(msg=reason, predicted=False, **result)
+
+    def ask(self, action: str, **job: Any) -> dict[str, Any]:
+        """Have the runner do one action; fails the module with what the project raised."""
+        if not os.access(self.python, os.X_OK):
+            self.module.fail_json(msg=f"{self.python} is no interpreter; give virtualenv or python of the project")
+        if not os.path.isdir(self.params["project"]):
+            self.module.fail_json(msg=f"project {self.params['project']} is no folder; give the one that has manage.py")
+        with tempfile.TemporaryFile() as reply:
+            job |= {
+                "action": action,
+                "project": self.params["project"],
+                "settings": self.params["settings"],
+                "check_mode": self.check_mode,
+                "reply_fd": reply.fileno(),
+            }
+            try:
+                outcome = run(
+                    [self.python, "-"],
+                    environment=self._process_environment(),
+                    cwd=self.params["project"],
+                    user=self.params["user"],
+                    timeout=self.params["timeout"],
+                    stdin=program(job),
+                    pass_fds=(reply.fileno(),),
+                    # Static files are for everybody; a database that is made here is not.
+                    umask=0o022 if action == "collectstatic" else 0o027,
+                )
+            except UserError as error:
+                self.module.fail_json(msg=str(error))
+            reply.seek(0)
+            answer = reply.read()
+        if outcome.timed_out:
+            self.module.fail_json(
+                msg=f"Django did not finish within {self.params['timeout']} s and was ended; see timeout",
+                **outcome.report(),
+            )
+        if not answer:
+            self.module.fail_json(
+                msg=f"the interpreter ended with status {outcome.rc} before it could answer: {outcome.last_lines()}",
+                **outcome.report(),
+            )
+        parsed = json.loads(answer)
+        if "error" in parsed:
+            self._fail(action, parsed["error"], parsed["partial"], outcome)
+        return parsed["result"]
+
+    def _process_environment(self) -> dict[str, str]:
+        environment = {"PYTHONDONTWRITEBYTECODE": "1"}
+        if self.params["virtualenv"]:
+            environment["VIRTUAL_ENV"] = self.params["virtualenv"]
+            environment["PATH"] = os.path.join(self.params["virtualenv"], "bin") + ":/usr/local/bin:/usr/bin:/bin"
+        return environment | self.environment
+
+    def _fail(self, action: str, error: dict[str, Any], partial: dict[str, Any], outcome: Result) -> NoReturn:
+        self.module.fail_json(
+            msg=explain(action, error, self.params["settings"]),
+            exception_type=error["type"],
+            traceback=error["traceback"],
+            **partial,
+            **outcome.report(),
+        )
+
+
+def program(job: dict[str, Any]) -> str:
+    """The text that the interpreter gets: the runner's source and one call."""
+    # On a target the module's utilities are inside a zip file, so there is no path to open.
+    return f"{inspect.getsource(_django_runner)}\nmain(json.loads({json.dumps(job)!r}))\n"
+
+
+def explain(action: str, error: dict[str, Any], settings: str) -> str:
+    """One sentence on what went wrong and what to do about it."""
+    text = f"{error['type']}: {error['message']}".strip()
+    missing = error["missing_module"]
+    if missing and (settings == missing or settings.startswith(missing + ".")):
+        return (
+            f"the settings module {settings} cannot be imported ({text}); check the option settings, "
+            f"or DJANGO_SETTINGS_MODULE in manage.py"
+        )
+    if missing == "django":
+        return f"Django is not installed in the virtual environment ({text}); add it to the project's requirements"
+    if missing:
+        return f"{text}; a package is missing from the project's requirements, or the module's name is wrong"
+    return f"{FAILURES[action]}: {text}"

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: for this collection's modules only; it may change in any release.
+
+"""Files and links that are either the old one or the new one, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+
+def read_text(path: str) -> str | None:
+    """The content of a file, or None where there is no file."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as handle:
+            return handle.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def write_atomic(path: str, text: str, *, mode: int = 0o644, uid: int = -1, gid: int = -1) -> None:
+    """Write a file under another name, make it durable, then rename it over the target.
+
+    The temporary name starts with a dot and ends with C(.tmp), so that no daemon's C(*.conf) or C(*.ini)
+    picks it up half written.
+    """
+    folder, name = os.path.split(path)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as handle:
+            handle.write(text)
+            handle.flush()
+            if uid != -1 or gid != -1:
+                os.fchown(handle.fileno(), uid, gid)
+            os.fchmod(handle.fileno(), mode)
+            os.fsync(handle.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def replace_link(path: str, target: str) -> None:
+    """Point a symbolic link at a target with one rename, so that no moment exists without a link."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    if os.path.lexists(temporary):
+        os.unlink(temporary)
+    os.symlink(target, temporary)
+    os.rename(temporary, path)
+
+
+def ensure_directory(path: str, *, mode: int, uid: int = 0, gid: int = 0, dry_run: bool = False) -> bool:
+    """Create a folder or correct its mode and owner; True when something was (or would be) changed."""
+    try:
+        state = os.stat(path)
+    except FileNotFoundError:
+        if not dry_run:
+            os.makedirs(path, exist_ok=True)
+            os.chown(path, uid, gid)
+            os.chmod(path, mode)
+        return True
+    if (state.st_mode & 0o7777, state.st_uid, state.st_gid) == (mode, uid, gid):
+        return False
+    if not dry_run:
+        os.chown(path, uid, gid)
+        os.chmod(path, mode)
+    return True

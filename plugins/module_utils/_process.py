@@ -1,0 +1,104 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: for this collection's modules only; it may change in any release.
+
+"""Run a program as another user, with exactly one environment and a time limit."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+from dataclasses import dataclass
+
+# What a program gets when nobody said anything else: no variable of the person who runs Ansible leaks in.
+BASE_ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+
+
+class UserError(Exception):
+    """The account does not exist, or this process may not become it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished program left behind."""
+
+    cmd: list[str]
+    rc: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+    def report(self) -> dict:
+        """The keys every module of Ansible uses to describe a failed command."""
+        return {"cmd": self.cmd, "rc": self.rc, "stdout": self.stdout, "stderr": self.stderr}
+
+    def last_lines(self, count: int = 8) -> str:
+        """The end of what the program said, where the reason of a failure usually is."""
+        lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        return "\n".join(lines[-count:])
+
+
+def account(user: str) -> pwd.struct_passwd:
+    """The account database's entry of a user name."""
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        raise UserError(f"user {user} does not exist on this host; create it first") from None
+
+
+def credentials(user: str | None) -> dict:
+    """Arguments for subprocess.Popen that make the child the given user, with that user's groups."""
+    if user is None:
+        return {}
+    entry = account(user)
+    if entry.pw_uid == os.geteuid():
+        return {}
+    if os.geteuid() != 0:
+        raise UserError(f"cannot become user {user}: the module itself has to run as root (become: true)")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": os.getgrouplist(user, entry.pw_gid)}
+
+
+def run(
+    argv: list[str],
+    *,
+    environment: dict[str, str] | None = None,
+    cwd: str | None = None,
+    user: str | None = None,
+    timeout: float | None = None,
+    stdin: str = "",
+    umask: int = 0o022,
+    pass_fds: tuple[int, ...] = (),
+) -> Result:
+    """Run a program and wait for it; on a time-out its whole process group is killed."""
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=BASE_ENVIRONMENT | (environment or {}),
+        cwd=cwd,
+        umask=umask,
+        pass_fds=pass_fds,
+        start_new_session=True,
+        **credentials(user),
+    ) as process:
+        timed_out = False
+        try:
+            stdout, stderr = process.communicate(stdin.encode(), timeout)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+            os.killpg(process.pid, signal.SIGKILL)
+            stdout, stderr = process.communicate()
+    return Result(argv, process.returncode, _text(stdout), _text(stderr), timed_out)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")

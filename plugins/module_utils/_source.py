@@ -1,0 +1,209 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: for this collection's modules only; it may change in any release.
+
+"""Where a release's sources come from, and how they get into a folder without harm."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import re
+import stat
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Callable
+
+ARCHIVE_ENDINGS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
+
+# Left out of a folder that is no Git work tree: nothing here belongs to a release, and some of it is secret.
+IGNORED = (
+    ".git", ".hg", ".svn", ".venv", "venv", ".env", ".tox", ".nox", "node_modules", "__pycache__", "*.pyc",
+    ".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store", "*.sqlite3", "*.sqlite3-wal", "*.sqlite3-shm",
+)  # fmt: skip
+
+
+class SourceError(Exception):
+    """A source that cannot be used; the message says what it is and what to write instead."""
+
+
+def kind(source: str) -> str:
+    """Tell a Git repository (C(git)), an archive to download (C(url)) and something local (C(path)) apart."""
+    if re.match(r"https?://", source):
+        return "url" if source.split("?")[0].lower().endswith(ARCHIVE_ENDINGS) else "git"
+    if re.match(r"(ssh|git|git\+ssh|file)://", source):
+        return "git"
+    # scp-like: user@host:path; a local path may hold a colon, but not before its first slash.
+    if re.match(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:", source):
+        return "git"
+    return "path"
+
+
+def folder_files(folder: str) -> list[str]:
+    """The files of a folder that belong to a release: what Git does not ignore, or all but well-known clutter."""
+    try:
+        listed = subprocess.run(
+            ["git", "-C", folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            capture_output=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return sorted(_walk(folder))
+    names = {os.fsdecode(name) for name in listed.stdout.split(b"\0") if name}
+    return sorted(name for name in names if os.path.lexists(os.path.join(folder, name)))
+
+
+def _walk(folder: str) -> list[str]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _ignored(name)]
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        for name in [*names, *links]:
+            if not _ignored(name):
+                found.append(os.path.relpath(os.path.join(parent, name), folder))
+    return found
+
+
+def _ignored(name: str) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in IGNORED)
+
+
+def folder_revision(folder: str, names: list[str]) -> str:
+    """A digest of names, contents and executable bits: two folders with the same one are the same release."""
+    checksum = hashlib.sha256()
+    for name in names:
+        path = os.path.join(folder, name)
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            kind_of, content = b"link", hashlib.sha256(os.fsencode(os.readlink(path))).digest()
+        elif stat.S_ISREG(status.st_mode):
+            kind_of = b"exec" if status.st_mode & 0o100 else b"file"
+            content = file_digest(path).digest()
+        else:
+            continue
+        checksum.update(b"\0".join([os.fsencode(name), kind_of, content]) + b"\n")
+    return checksum.hexdigest()
+
+
+def file_digest(path: str) -> hashlib._Hash:
+    """SHA-256 of a file's content."""
+    checksum = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while block := handle.read(1 << 20):
+            checksum.update(block)
+    return checksum
+
+
+def pack_folder(folder: str, names: list[str], archive: str) -> None:
+    """Write the named files of a folder to a tar archive."""
+    with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
+        for name in names:
+            path = os.path.join(folder, name)
+            if os.path.islink(path) or os.path.isfile(path):
+                tar.add(path, arcname=name, recursive=False)
+
+
+def require_archive(path: str, shown_as: str) -> None:
+    """Raise SourceError unless the file is an archive that can be unpacked."""
+    if not (tarfile.is_tarfile(path) or zipfile.is_zipfile(path)):
+        raise SourceError(f"source {shown_as} is no archive; give a .tar.gz or .zip file, a folder, or a Git URL")
+
+
+def archive_names(path: str) -> list[str]:
+    """The names that an archive holds."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as bundle:
+            return bundle.namelist()
+    with tarfile.open(path) as tar:
+        return tar.getnames()
+
+
+def unpack(archive: str, target: str) -> None:
+    """Unpack an archive into an empty folder; a single top folder, as code hosts make, is left out."""
+    require_archive(archive, archive)
+    if zipfile.is_zipfile(archive):
+        _unpack_zip(archive, target)
+    else:
+        with tarfile.open(archive) as tar:
+            unpack_tar(tar, target)
+    _lift_single_folder(target)
+
+
+def unpack_tar(tar: tarfile.TarFile, target: str) -> None:
+    """Unpack regular files, folders and links of a tar stream, nothing that points outside the target."""
+    for member in tar:
+        path = _inside(target, member.name)
+        if member.isdir():
+            os.makedirs(path, exist_ok=True)
+        elif member.isfile():
+            data = tar.extractfile(member)
+            _write(target, path, data.read if data else lambda _size: b"", executable=bool(member.mode & 0o100))
+        elif member.issym():
+            _inside(target, os.path.join(os.path.dirname(member.name), member.linkname))
+            _make_parent(target, path)
+            os.symlink(member.linkname, path)
+        elif member.islnk():
+            _make_parent(target, path)
+            os.link(_inside(target, member.linkname), path)
+        elif member.type not in (tarfile.XGLTYPE, tarfile.XHDTYPE):
+            raise SourceError(f"the archive holds {member.name}, which is neither file, folder nor link")
+
+
+def _unpack_zip(archive: str, target: str) -> None:
+    with zipfile.ZipFile(archive) as bundle:
+        for member in bundle.infolist():
+            path = _inside(target, member.filename)
+            mode = member.external_attr >> 16
+            if member.is_dir():
+                os.makedirs(path, exist_ok=True)
+            elif stat.S_ISLNK(mode):
+                link = os.fsdecode(bundle.read(member))
+                _inside(target, os.path.join(os.path.dirname(member.filename), link))
+                _make_parent(target, path)
+                os.symlink(link, path)
+            else:
+                with bundle.open(member) as data:
+                    _write(target, path, data.read, executable=bool(mode & 0o100))
+
+
+def _inside(target: str, name: str) -> str:
+    path = os.path.normpath(os.path.join(target, name))
+    if os.path.isabs(name) or (path != target and not path.startswith(target + os.sep)):
+        raise SourceError(f"the archive names {name}, which lies outside of it; it is not unpacked")
+    return path
+
+
+def _make_parent(target: str, path: str) -> None:
+    parent = os.path.dirname(path)
+    os.makedirs(parent, exist_ok=True)
+    # A link that was unpacked earlier must not lead a later file out of the target.
+    real = os.path.realpath(parent)
+    if real != os.path.realpath(target) and not real.startswith(os.path.realpath(target) + os.sep):
+        raise SourceError(f"the archive leads out of itself through a link at {parent}; it is not unpacked")
+
+
+def _write(target: str, path: str, read: Callable[[int], bytes], *, executable: bool) -> None:
+    _make_parent(target, path)
+    if os.path.lexists(path):
+        os.unlink(path)
+    with open(path, "wb") as handle:
+        while block := read(1 << 20):
+            handle.write(block)
+    os.chmod(path, 0o755 if executable else 0o644)
+
+
+def _lift_single_folder(target: str) -> None:
+    entries = os.listdir(target)
+    if len(entries) != 1 or os.path.exists(os.path.join(target, "manage.py")):
+        return
+    top = os.path.join(target, entries[0])
+    if os.path.islink(top) or not os.path.isdir(top):
+        return
+    moved = f"{target}.lift"
+    os.rename(top, moved)
+    os.rmdir(target)
+    os.rename(moved, target)

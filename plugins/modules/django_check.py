@@ -1,0 +1,197 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: django_check
+short_description: Run Django's system checks and refuse a project that is not fit to serve
+version_added: 0.1.0
+description:
+  - Starts the project exactly as it will run and performs Django's system checks, which also import its URLs.
+  - Optionally imports the WSGI callable and adds the deployment checks.
+  - Returns each message in parts, and what a web server needs to know of the settings.
+author:
+  - The emperor.web authors (@emperor-web)
+extends_documentation_fragment:
+  - emperor.web.attributes
+  - emperor.web.django
+attributes:
+  diff_mode:
+    support: none
+    details: The module changes nothing.
+options:
+  deploy:
+    description:
+      - Add the checks of C(check --deploy).
+      - In addition three mistakes that make a public site unsafe are errors, V(emperor.E001) (C(DEBUG) is on),
+        V(emperor.E002) (C(SECRET_KEY) is the insecure one of C(startproject)) and V(emperor.E003)
+        (C(ALLOWED_HOSTS) has V(*)).
+    type: bool
+    default: false
+  fail_level:
+    description: The module fails when a message of this level or above is not in O(accept).
+    type: str
+    choices: [info, warning, error, critical]
+    default: error
+  accept:
+    description: Ids of messages that are reported but never a reason to fail, for example V(security.W004).
+    type: list
+    elements: str
+    default: []
+  tags:
+    description: Run only checks with these tags, for example V(models).
+    type: list
+    elements: str
+    default: []
+  databases:
+    description: Aliases of databases that the database checks look at.
+    type: list
+    elements: str
+    default: []
+  wsgi:
+    description: WSGI callable to import, as V(module:attribute); the attribute is C(application) unless given.
+    type: str
+seealso:
+  - name: System check framework
+    description: All ids and levels.
+    link: https://docs.djangoproject.com/en/5.2/ref/checks/
+"""
+
+EXAMPLES = r"""
+- name: Refuse a release that is not fit to serve
+  emperor.web.django_check:
+    project: /srv/django/shop/releases/3f2a9c1b-7d04e6aa/src
+    virtualenv: /srv/django/shop/releases/3f2a9c1b-7d04e6aa/venv
+    settings: shop.settings
+    environment_file: /srv/django/shop/releases/3f2a9c1b-7d04e6aa/env
+    user: shop
+    deploy: true
+    wsgi: shop.wsgi:application
+
+- name: Treat every warning as an error, except one
+  emperor.web.django_check:
+    project: /opt/blog
+    virtualenv: /opt/blog/.venv
+    settings: blog.settings
+    deploy: true
+    fail_level: warning
+    accept:
+      - security.W004
+
+- name: Look at the settings of a project
+  emperor.web.django_check:
+    project: /opt/blog
+    python: /usr/bin/python3
+    settings: blog.settings
+    environment:
+      SECRET_KEY: "{{ blog_secret_key }}"
+  register: blog
+"""
+
+RETURN = r"""
+messages:
+  description: What the checks said, silenced ones left out.
+  returned: when the project could be asked
+  type: list
+  elements: dict
+  sample:
+    - id: security.W004
+      level: warning
+      object: ""
+      msg: You have not set a value for the SECURE_HSTS_SECONDS setting.
+      hint: ""
+project:
+  description:
+    - What the settings say. Names of databases are given for SQLite only, where they are paths.
+  returned: when the project could be asked
+  type: dict
+  sample:
+    django_version: 5.2.8
+    python_version: 3.12.3
+    settings: shop.settings
+    wsgi_application: shop.wsgi.application
+    debug: false
+    insecure_key: false
+    allowed_hosts: [shop.example.com]
+    static_url: /static/
+    static_root: /srv/django/shop/releases/3f2a9c1b-7d04e6aa/static
+    media_url: /media/
+    media_root: /srv/django/shop/shared/media
+    installed_apps: [django.contrib.admin, shop]
+    databases:
+      - alias: default
+        engine: django.db.backends.sqlite3
+        name: /srv/django/shop/shared/db.sqlite3
+predicted:
+  description: False when check mode could not look into the project because its interpreter does not exist yet.
+  returned: in check mode, when it is false
+  type: bool
+  sample: false
+traceback:
+  description: The exception that the project raised.
+  returned: when the project does not start
+  type: str
+  sample: "Traceback (most recent call last): ..."
+"""
+
+from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def deployment_errors(project: dict) -> list[dict]:
+    """The mistakes that Django only warns of, or does not mention, and that no public site may have."""
+    found = []
+    if project["debug"]:
+        found.append(("emperor.E001", "DEBUG is on.", "Set DEBUG = False, or take it from the environment."))
+    if project["insecure_key"]:
+        hint = "Read SECRET_KEY from the environment; the role django generates one and keeps it on the host."
+        found.append(("emperor.E002", "SECRET_KEY is the public one that startproject wrote.", hint))
+    if "*" in project["allowed_hosts"]:
+        hint = "List the domains of the site, or take ALLOWED_HOSTS from the environment."
+        found.append(("emperor.E003", "ALLOWED_HOSTS accepts every host name.", hint))
+    return [{"id": i, "level": "error", "object": "settings", "msg": m, "hint": h} for i, m, h in found]
+
+
+def serious(messages: list[dict], fail_level: str, accept: list[str]) -> list[dict]:
+    """The messages that are a reason to fail."""
+    bound = LEVELS.index(fail_level)
+    return [m for m in messages if LEVELS.index(m["level"]) >= bound and m["id"] not in accept]
+
+
+def sentence(message: dict) -> str:
+    """A message on one line."""
+    parts = [f"({message['id']})" if message["id"] else "", message["object"] and f"{message['object']}:", message["msg"]]
+    return " ".join(part for part in [*parts, message["hint"]] if part)
+
+
+def main() -> None:
+    """Ask the project, then judge its answer."""
+    django = DjangoModule(
+        {
+            "deploy": {"type": "bool", "default": False},
+            "fail_level": {"type": "str", "choices": list(LEVELS[1:]), "default": "error"},
+            "accept": {"type": "list", "elements": "str", "default": []},
+            "tags": {"type": "list", "elements": "str", "default": []},
+            "databases": {"type": "list", "elements": "str", "default": []},
+            "wsgi": {"type": "str"},
+        }
+    )
+    django.skip_unbuilt(changed=False)
+    options = {name: django.params[name] for name in ("deploy", "tags", "databases", "wsgi")}
+    answer = django.ask("check", **options)
+    if django.params["deploy"]:
+        answer["messages"] += deployment_errors(answer["project"])
+    reasons = serious(answer["messages"], django.params["fail_level"], django.params["accept"])
+    if reasons:
+        listed = "; ".join(sentence(message) for message in reasons)
+        django.module.fail_json(msg=f"the project is not fit to serve: {listed}", **answer)
+    django.module.exit_json(changed=False, **answer)
+
+
+if __name__ == "__main__":
+    main()
