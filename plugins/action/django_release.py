@@ -82,7 +82,9 @@ class LocalSource:
 
     def _git(self, *arguments: str) -> str:
         try:
-            return subprocess.run(["git", "-C", self.path, *arguments], capture_output=True, check=True, text=True).stdout
+            return subprocess.run(
+                ["git", "-C", self.path, *arguments], capture_output=True, check=True, text=True
+            ).stdout
         except (OSError, subprocess.CalledProcessError):
             raise SourceError(
                 f"version {self.version} does not exist in source {self.path}; give a branch, tag or commit of the "

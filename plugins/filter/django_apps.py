@@ -108,7 +108,9 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
             f"a letter first, 31 characters at most, for example {_suggest(name)}"
         )
     if name in _RESERVED:
-        raise AnsibleFilterError(f"django_apps: the name {name} belongs to the system; use another one, for example my-{name}")
+        raise AnsibleFilterError(
+            f"django_apps: the name {name} belongs to the system; use another one, for example my-{name}"
+        )
     domains = [_domain(str(domain), name) for domain in app["domains"]]
     folder = f"{root.rstrip('/')}/{name}"
     for path in app.get("writable") or []:

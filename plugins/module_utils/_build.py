@@ -261,7 +261,9 @@ class Builder:
             try:
                 self._download(path)
             except (OSError, ValueError) as error:
-                raise SourceError(f"source {source} cannot be downloaded: {error}; check the URL, or give proxy or ca_certificates") from None
+                raise SourceError(
+                    f"source {source} cannot be downloaded: {error}; check the URL, or give proxy or ca_certificates"
+                ) from None
             _source.require_archive(path, source)
             yield path
 
@@ -385,7 +387,9 @@ class Builder:
         kept = {self.layout.live(), *self.layout.last_live(2)}
         kept |= {manifest.id for manifest in finished[-self.options["keep"] :]}
         # A release whose socket is still there has workers that may yet import from it.
-        kept |= {manifest.id for manifest in finished if os.path.exists(f"{self.layout.release(manifest.id)}/live.sock")}
+        kept |= {
+            manifest.id for manifest in finished if os.path.exists(f"{self.layout.release(manifest.id)}/live.sock")
+        }
         kept_manifests = [manifest for manifest in finished if manifest.id in kept]
         gone = others(self.layout.releases, kept)
         gone += others(self.layout.venvs, {os.path.basename(manifest.venv) for manifest in kept_manifests})
@@ -428,5 +432,7 @@ def others(folder: str, kept: set[str | None]) -> list[str]:
 def relative_files(folder: str) -> set[str]:
     """Paths of all files below a folder, relative to it."""
     return {
-        os.path.relpath(os.path.join(parent, name), folder) for parent, _folders, names in os.walk(folder) for name in names
+        os.path.relpath(os.path.join(parent, name), folder)
+        for parent, _folders, names in os.walk(folder)
+        for name in names
     }

@@ -180,7 +180,9 @@ def put(path: str, file: Wanted) -> None:
             os.unlink(path)
         return
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    write_atomic(path, file.content, mode=file.mode, uid=0 if os.geteuid() == 0 else -1, gid=0 if os.geteuid() == 0 else -1)
+    write_atomic(
+        path, file.content, mode=file.mode, uid=0 if os.geteuid() == 0 else -1, gid=0 if os.geteuid() == 0 else -1
+    )
 
 
 def restore(path: str, found: Found) -> None:

@@ -243,7 +243,9 @@ def collectstatic(job: dict) -> dict:
 
     commands = management.get_commands()
     if "collectstatic" not in commands:
-        raise ImproperlyConfigured("django.contrib.staticfiles is not in INSTALLED_APPS, so there is nothing to collect")
+        raise ImproperlyConfigured(
+            "django.contrib.staticfiles is not in INSTALLED_APPS, so there is nothing to collect"
+        )
     command = management.load_command_class(commands["collectstatic"], "collectstatic")
     command.set_options(
         interactive=False,

@@ -199,7 +199,9 @@ def fetch(access: Access, commit: str, mirror: str) -> None:
         os.makedirs(mirror, mode=0o700)
         run(["git", "init", "--quiet", "--bare", mirror])
     keep = f"refs/emperor/{commit}"
-    result = access.git("fetch", "--quiet", "--depth=1", "--no-tags", "--", access.argument, f"+{commit}:{keep}", cwd=mirror)
+    result = access.git(
+        "fetch", "--quiet", "--depth=1", "--no-tags", "--", access.argument, f"+{commit}:{keep}", cwd=mirror
+    )
     if result.rc != 0:
         everything = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
         result = access.git("fetch", "--quiet", "--", access.argument, *everything, cwd=mirror)
@@ -214,7 +216,9 @@ def export(mirror: str, commit: str, target: str) -> None:
     """Write the files of a commit into an empty folder."""
     modules = run(["git", "-C", mirror, "cat-file", "-e", f"{commit}:.gitmodules"])
     if modules.rc == 0:
-        raise SourceError("the repository uses Git submodules, which are not supported; add their files to the repository")
+        raise SourceError(
+            "the repository uses Git submodules, which are not supported; add their files to the repository"
+        )
     with subprocess.Popen(["git", "-C", mirror, "archive", "--format=tar", commit], stdout=subprocess.PIPE) as process:
         with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
             unpack_tar(tar, target)

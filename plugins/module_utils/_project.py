@@ -64,7 +64,9 @@ def _find_folder(sources: str, given: str | None) -> str:
     top = min(name.count(os.sep) + (name != ".") for name in found)
     nearest = [name for name in found if name.count(os.sep) + (name != ".") == top]
     if len(nearest) > 1:
-        raise SourceError(f"the sources have several manage.py, in {', '.join(sorted(nearest))}; give project, one of them")
+        raise SourceError(
+            f"the sources have several manage.py, in {', '.join(sorted(nearest))}; give project, one of them"
+        )
     return nearest[0]
 
 

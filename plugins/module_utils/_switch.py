@@ -70,7 +70,9 @@ class Switch:
         """The record of the release; only a finished one has it."""
         found = self.layout.manifest(self.release)
         if not found:
-            raise SwitchError(f"release {self.release} does not exist or was never finished; build it with django_release")
+            raise SwitchError(
+                f"release {self.release} does not exist or was never finished; build it with django_release"
+            )
         return found
 
     def needed(self) -> bool:
@@ -91,7 +93,9 @@ class Switch:
             self._timed("switch", lambda: replace_link(self.layout.current, os.path.join("releases", self.release)))
             served = self._timed("confirm", lambda: self._confirm(before))
         except SwitchError as error:
-            self.layout.record(entry | {"result": "failed", "reason": str(error).splitlines()[0], "seconds": self.seconds})
+            self.layout.record(
+                entry | {"result": "failed", "reason": str(error).splitlines()[0], "seconds": self.seconds}
+            )
             raise
         self.layout.record(entry | {"result": "live", "seconds": self.seconds})
         self._timed("retire", self._retire)
@@ -131,7 +135,9 @@ class Switch:
 
     def _start(self) -> None:
         if not self._emperor():
-            raise SwitchError(f"the Emperor does not run; see systemctl status {self.unit}", self._log(time.time() - 60))
+            raise SwitchError(
+                f"the Emperor does not run; see systemctl status {self.unit}", self._log(time.time() - 60)
+            )
         began = time.time()
         if read_text(self._ini(self.release)) != self._vassal():
             group = account(self.options["name"]).pw_gid
@@ -209,7 +215,14 @@ class Switch:
     def _log(self, since: float) -> list[str]:
         """What the Emperor and its vassals wrote, without the app's secrets."""
         outcome = run(
-            ["journalctl", f"--unit={self.unit}", f"--since=@{since - 1:.0f}", "--output=cat", "--no-pager", "--lines=60"],
+            [
+                "journalctl",
+                f"--unit={self.unit}",
+                f"--since=@{since - 1:.0f}",
+                "--output=cat",
+                "--no-pager",
+                "--lines=60",
+            ],
             timeout=20,
         )
         text = outcome.stdout

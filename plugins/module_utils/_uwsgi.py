@@ -53,12 +53,16 @@ def check_options(options: dict[str, Any]) -> None:
     """Refuse what must not get into a vassal's file."""
     for name, value in options.items():
         if not _OPTION.fullmatch(name):
-            raise UwsgiError(f"uwsgi: {name!r} is no option name of uWSGI; write it as in its documentation, for example max-requests")
+            raise UwsgiError(
+                f"uwsgi: {name!r} is no option name of uWSGI; write it as in its documentation, for example max-requests"
+            )
         if name in OWNED:
             raise UwsgiError(f"uwsgi: {name} is set by the release itself and cannot be given")
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, dict) or item is None or "\n" in str(item):
-                raise UwsgiError(f"uwsgi: the value of {name} has to be a number, a boolean, one line of text, or a list of these")
+                raise UwsgiError(
+                    f"uwsgi: the value of {name} has to be a number, a boolean, one line of text, or a list of these"
+                )
 
 
 def settings(options: dict[str, Any]) -> dict[str, Any]:

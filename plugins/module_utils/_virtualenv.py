@@ -184,7 +184,16 @@ def _build_with_pip(plan: Plan, folder: str, target: str, user: str) -> None:
     if plan.groups:
         raise SourceError("groups need uv; use installer: uv, or list the packages in a requirements file")
     _step(plan, [plan.python, "-m", "venv", target], folder, user)
-    install = [python, "-m", "pip", "install", "--quiet", "--prefer-binary", "--no-cache-dir", "--disable-pip-version-check"]
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--prefer-binary",
+        "--no-cache-dir",
+        "--disable-pip-version-check",
+    ]
     if plan.requirements.endswith(".toml"):
         wanted = _step(plan, [python, "-c", _PYPROJECT_REQUIREMENTS, path, *plan.extras], folder, user).stdout
         _step(plan, [*install, *wanted.split("\n")[:-1]], os.path.dirname(path), user)
@@ -208,7 +217,7 @@ def network_environment(index_url: str | None, authorities: str, proxy: str | No
     variables = {
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
-        "UV_NATIVE_TLS": "true",
+        "UV_SYSTEM_CERTS": "true",
         "PIP_NO_INPUT": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }

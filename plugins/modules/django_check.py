@@ -165,7 +165,11 @@ def serious(messages: list[dict], fail_level: str, accept: list[str]) -> list[di
 
 def sentence(message: dict) -> str:
     """A message on one line."""
-    parts = [f"({message['id']})" if message["id"] else "", message["object"] and f"{message['object']}:", message["msg"]]
+    parts = [
+        f"({message['id']})" if message["id"] else "",
+        message["object"] and f"{message['object']}:",
+        message["msg"],
+    ]
     return " ".join(part for part in [*parts, message["hint"]] if part)
 
 

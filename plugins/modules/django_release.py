@@ -269,7 +269,12 @@ ARGUMENTS = {
     "python": {"type": "path", "default": "/usr/bin/python3"},
     "python_version": {"type": "str"},
     "environment": {"type": "dict", "default": {}, "no_log": True},
-    "secret_key_names": {"type": "list", "elements": "str", "default": ["SECRET_KEY", "DJANGO_SECRET_KEY"], "no_log": False},
+    "secret_key_names": {
+        "type": "list",
+        "elements": "str",
+        "default": ["SECRET_KEY", "DJANGO_SECRET_KEY"],
+        "no_log": False,
+    },
     "uwsgi": {"type": "dict", "default": {}},
     "web_group": {"type": "str", "default": "www-data"},
     "run_directory": {"type": "path"},
@@ -303,7 +308,9 @@ def main() -> None:
         if module.params["state"] == "pruned":
             result = builder.pruned()
         elif kind(module.params["source"]) == "path" and not (module.params["revision"] or module.params["archive"]):
-            module.fail_json(msg="a source on the controller needs the action plugin; run the module as a task of a playbook")
+            module.fail_json(
+                msg="a source on the controller needs the action plugin; run the module as a task of a playbook"
+            )
         elif module.params["state"] == "resolved":
             result = resolved(builder)
         else:
@@ -313,7 +320,9 @@ def main() -> None:
     except CannotTell:
         if not module.check_mode:
             raise
-        result = builder.unknown() | {"msg": "the host cannot ask the source yet, so check mode does not know the release"}
+        result = builder.unknown() | {
+            "msg": "the host cannot ask the source yet, so check mode does not know the release"
+        }
     except (SourceError, UwsgiError, UserError) as error:
         module.fail_json(msg=f"app {module.params['name']}: {error}")
     module.exit_json(diff=difference(result), **result)

@@ -125,7 +125,9 @@ def wanted_file(options: dict) -> Wanted:
     try:
         mode = int(options["mode"], 8)
     except ValueError:
-        raise ConfigError(f"mode {options['mode']!r} of {options['path']} is no octal number; write it as '0644'") from None
+        raise ConfigError(
+            f"mode {options['mode']!r} of {options['path']} is no octal number; write it as '0644'"
+        ) from None
     return Wanted(options["path"], options["content"] if options["state"] == "present" else None, mode)
 
 

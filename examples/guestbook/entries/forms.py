@@ -1,3 +1,5 @@
+from typing import Any
+
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
@@ -10,8 +12,6 @@ MAX_NAME_BYTES = 240
 
 
 class EntryForm(forms.ModelForm):
-    label_suffix = ""
-
     class Meta:
         model = Entry
         fields = ["name", "email", "message", "attachment"]
@@ -23,6 +23,9 @@ class EntryForm(forms.ModelForm):
             "message": forms.Textarea(attrs={"rows": 5}),
             "attachment": forms.FileInput(),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, label_suffix="", **kwargs)
 
     def clean_attachment(self) -> UploadedFile | None:
         attachment = self.cleaned_data["attachment"]

@@ -17,7 +17,6 @@ def describe() -> dict[str, Any]:
     return {
         "release": release_id(),
         "revision": os.environ.get("EMPEROR_REVISION", ""),
-        "version": os.environ.get("EMPEROR_VERSION", ""),
         "python": platform.python_version(),
         # These three decide whether an upload named "한글.txt" can be stored at all.
         "encoding": sys.getfilesystemencoding(),

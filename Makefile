@@ -1,0 +1,15 @@
+# The two commands that set up all they need: see README.md.
+PYTHON ?= python3
+
+.PHONY: demo demo-stop test
+
+# SOURCE and VERSION put another project live in place of the example: a Git URL, an archive or a folder.
+demo:
+	@$(PYTHON) dev/demo.py up $(if $(SOURCE),--source '$(SOURCE)') $(if $(VERSION),--version '$(VERSION)')
+
+demo-stop:
+	@$(PYTHON) dev/demo.py down
+
+# STAGE runs one stage only: make test STAGE=unit
+test:
+	@$(PYTHON) dev/test.py $(STAGE)
