@@ -13,7 +13,6 @@ import tempfile
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.emperor.web.plugins.module_utils._source import (
     SourceError,
     archive_names,

@@ -32,7 +32,8 @@ options:
   environment:
     description:
       - Environment variables of the project; they win over those of O(environment_file).
-      - The project sees these, C(PATH), C(LANG) and C(LC_ALL) (both V(C.UTF-8)), and nothing of the person who runs Ansible.
+      - The project sees these, C(PATH), C(LANG) and C(LC_ALL) (both V(C.UTF-8)), and nothing of the person who runs
+        Ansible.
     type: dict
   environment_file:
     description:

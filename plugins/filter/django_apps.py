@@ -47,9 +47,11 @@ from ansible.errors import AnsibleFilterError
 
 # Accounts of the base system and of packages that a web host has; an app with such a name would be that account.
 _RESERVED = frozenset(
-    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody systemd-network "
-    "systemd-resolve systemd-timesync messagebus syslog sshd ubuntu debian admin ec2-user uwsgi nginx postgres mysql "
-    "redis rabbitmq memcache emperor adm sudo staff users shadow utmp tty disk docker".split()
+    """
+    root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody sshd syslog
+    systemd-network systemd-resolve systemd-timesync messagebus ubuntu debian admin ec2-user uwsgi nginx postgres
+    mysql redis rabbitmq memcache emperor adm sudo staff users shadow utmp tty disk docker
+    """.split()  # noqa: SIM905
 )
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
@@ -116,7 +118,8 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
     for path in app.get("writable") or []:
         if any(str(path) == home or str(path).startswith(f"{home}/") for home in _HOMES):
             raise AnsibleFilterError(
-                f"django_apps: app {name} cannot write to {path}, home directories are closed to it; use {folder}/shared"
+                f"django_apps: app {name} cannot write to {path}, as home directories are closed to it; "
+                f"use {folder}/shared"
             )
     given = {key: value for key, value in app.items() if value is not None}
     environment = {key: value for key, value in (app.get("environment") or {}).items() if value is not None}
@@ -170,15 +173,17 @@ def _derived(domains: list[str], folder: str) -> dict[str, str]:
 
 def _check_sqlite(name: str, folder: str, environment: dict[str, Any]) -> None:
     for variable, value in environment.items():
-        found = re.match(r"(?:sqlite|sqlite3|spatialite)://(.*)", str(value))
-        path = re.sub(r"^/(?=/)", "", found.group(1)) if found else ""
-        outside = not path.startswith("/") or any(
-            path.startswith(f"{folder}/{part}/") for part in ("releases", "current", "venvs")
-        )
-        if found and path != ":memory:" and path != "/:memory:" and (outside or found.group(1).count("/", 0, 2) < 2):
+        found = re.fullmatch(r"(?:sqlite3?|spatialite)://([^?#]*).*", str(value))
+        if not found or ":memory:" in found.group(1):
+            continue
+        # sqlite:////srv/db is absolute, sqlite:///db relative to where the release runs.
+        path = found.group(1)[1:]
+        if not path.startswith("/") or path.startswith(
+            tuple(f"{folder}/{p}/" for p in ("releases", "current", "venvs"))
+        ):
             raise AnsibleFilterError(
-                f"django_apps: {variable} of app {name} puts the SQLite database into a release, where the next one would "
-                f"not find it; write sqlite:///{folder}/shared/db.sqlite3"
+                f"django_apps: {variable} of app {name} puts the SQLite database inside a release, where the next one "
+                f"would not find it; write sqlite:///{folder}/shared/db.sqlite3"
             )
 
 

@@ -66,7 +66,8 @@ class Builder:
         """A file of all certificate authorities to trust; it lives as long as this object."""
         if not self.options["ca_certificates"]:
             return SYSTEM_AUTHORITIES
-        self._bundle = tempfile.NamedTemporaryFile("w", prefix="emperor-ca-", suffix=".pem", encoding="utf-8")
+        # Kept open: closing it removes the file.
+        self._bundle = tempfile.NamedTemporaryFile("w", prefix="emperor-ca-", suffix=".pem")  # noqa: SIM115
         self._bundle.write((read_text(SYSTEM_AUTHORITIES) or "") + self.options["ca_certificates"])
         self._bundle.flush()
         os.chmod(self._bundle.name, 0o644)  # read by the app's user while packages are installed

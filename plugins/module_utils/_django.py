@@ -15,7 +15,6 @@ import tempfile
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.emperor.web.plugins.module_utils import _django_runner
 from ansible_collections.emperor.web.plugins.module_utils._environment import (
     EnvironmentFileError,

@@ -54,7 +54,7 @@ def check_options(options: dict[str, Any]) -> None:
     for name, value in options.items():
         if not _OPTION.fullmatch(name):
             raise UwsgiError(
-                f"uwsgi: {name!r} is no option name of uWSGI; write it as in its documentation, for example max-requests"
+                f"uwsgi: {name!r} is no option name of uWSGI; write it as its documentation does, as max-requests"
             )
         if name in OWNED:
             raise UwsgiError(f"uwsgi: {name} is set by the release itself and cannot be given")

@@ -40,8 +40,8 @@ options:
     default: present
   source:
     description:
-      - A Git URL (C(https), C(ssh), C(git), C(file), or C(user@host:path)), the URL of an archive, or an archive or folder
-        on the controller. Archives are C(.tar.gz), C(.tgz), C(.tar.bz2), C(.tar.xz), C(.tar) and C(.zip).
+      - A Git URL (C(https), C(ssh), C(git), C(file), or C(user@host:path)), the URL of an archive, or an archive or
+        folder on the controller, relative to where Ansible was started. Archives are C(.tar.gz), C(.tgz), C(.tar.bz2), C(.tar.xz), C(.tar) and C(.zip).
       - Of a folder that is a Git work tree, the files that Git does not ignore are taken as they are. Of another
         folder all but virtual environments, caches, C(.env) and SQLite files.
       - User and password in a URL are handed over out of sight and appear in no output.
@@ -239,7 +239,6 @@ removed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive
 from ansible_collections.emperor.web.plugins.module_utils._environment import take_environment
 from ansible_collections.emperor.web.plugins.module_utils._git import CannotTell

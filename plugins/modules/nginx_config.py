@@ -109,7 +109,6 @@ tested:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Found, Wanted
 
 FILE_ARGUMENTS = {

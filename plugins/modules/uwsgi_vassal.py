@@ -130,7 +130,6 @@ log:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._switch import Switch, SwitchError, parse_statuses
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError

@@ -11,9 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import SimpleTestCase, TestCase, override_settings
+from guestbook import env
 
 from entries.models import Entry
-from guestbook import env
 
 
 class SiteTests(TestCase):

@@ -5,10 +5,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonR
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
+from guestbook.release import describe, release_id
 
 from entries.forms import EntryForm
 from entries.models import Entry
-from guestbook.release import describe, release_id
 
 PAGE_SIZE = 100
 MAX_SLEEP = 10.0
