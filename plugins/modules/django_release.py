@@ -41,7 +41,8 @@ options:
   source:
     description:
       - A Git URL (C(https), C(ssh), C(git), C(file), or C(user@host:path)), the URL of an archive, or an archive or
-        folder on the controller, relative to where Ansible was started. Archives are C(.tar.gz), C(.tgz), C(.tar.bz2), C(.tar.xz), C(.tar) and C(.zip).
+        folder on the controller, relative to where Ansible was started.
+      - Archives are C(.tar.gz), C(.tgz), C(.tar.bz2), C(.tar.xz), C(.tar) and C(.zip).
       - Of a folder that is a Git work tree, the files that Git does not ignore are taken as they are. Of another
         folder all but virtual environments, caches, C(.env) and SQLite files.
       - User and password in a URL are handed over out of sight and appear in no output.
