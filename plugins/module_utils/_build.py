@@ -197,7 +197,8 @@ class Builder:
             self.layout.shared: {"mode": 0o711, **mine},
             os.path.join(self.layout.shared, "media"): {"mode": 0o2750, "uid": user.pw_uid, "gid": web},
         }
-        return any([ensure_directory(path, dry_run=self.check_mode, **how) for path, how in wanted.items()])
+        changed = [ensure_directory(path, dry_run=self.check_mode, **how) for path, how in wanted.items()]
+        return any(changed)
 
     @property
     def _cache(self) -> str:
@@ -294,7 +295,7 @@ class Builder:
 
     def _check_required_python(self, sources: str, project: str) -> None:
         has = _virtualenv.python_version(self.options["python"])
-        for folder in {project, "."}:
+        for folder in (project, "."):
             wanted = _virtualenv.required_python(os.path.join(sources, folder))
             if wanted and not _virtualenv.accepts(wanted, has):
                 raise SourceError(self._other_python(f"Python {wanted} (requires-python in its pyproject.toml)", has))

@@ -92,7 +92,8 @@ class EnvironmentTests(SimpleTestCase):
     def test_missing_secret_key(self) -> None:
         environ = {name: value for name, value in os.environ.items() if name != "SECRET_KEY"}
         command = [sys.executable, "manage.py", "check"]
-        result = subprocess.run(command, cwd=settings.BASE_DIR, env=environ, capture_output=True, text=True)
+        options = {"cwd": settings.BASE_DIR, "env": environ, "capture_output": True, "text": True}
+        result = subprocess.run(command, check=False, **options)
         self.assertNotEqual(result.returncode, 0)
         self.assertIn("ImproperlyConfigured: The environment variable SECRET_KEY must be set.", result.stderr)
 

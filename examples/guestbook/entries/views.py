@@ -1,3 +1,4 @@
+import math
 import time
 
 from django.contrib import messages
@@ -50,7 +51,7 @@ def slow(request: HttpRequest) -> HttpResponse:
         seconds = float(request.GET.get("seconds", "1"))
     except ValueError:
         return HttpResponseBadRequest("seconds must be a number", content_type="text/plain")
-    if not seconds >= 0:  # written this way round to refuse NaN as well
+    if math.isnan(seconds) or seconds < 0:
         return HttpResponseBadRequest("seconds must not be negative", content_type="text/plain")
     time.sleep(min(seconds, MAX_SLEEP))
     return HttpResponse(release_id(), content_type="text/plain")
