@@ -71,6 +71,7 @@ _DEFAULTS: dict[str, Any] = {
     "uwsgi": {},
     "accept_checks": [],
     "health": {},
+    "collectstatic": True,
     "client_max_body_size": "",
     "nginx_config": "",
 }

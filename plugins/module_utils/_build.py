@@ -13,11 +13,9 @@ import json
 import os
 import secrets
 import shutil
-import ssl
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ from ansible_collections.emperor.web.plugins.module_utils._files import (
     replace_link,
     write_atomic,
 )
+from ansible_collections.emperor.web.plugins.module_utils._http import open_url
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError, account, run
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest, release_id
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
@@ -81,6 +80,7 @@ class Builder:
             deploy_key=self.options["deploy_key"],
             known_hosts=self.options["known_hosts"],
             known_hosts_file=os.path.join(self.layout.root, "known_hosts"),
+            read_only=self.check_mode or self.options["state"] == "resolved",
             environment=self.network,
             timeout=self.options["timeout"],
         )
@@ -261,23 +261,15 @@ class Builder:
         with tempfile.TemporaryDirectory(prefix="emperor-source-") as folder:
             path = os.path.join(folder, "archive")
             try:
-                self._download(path)
+                with open_url(self.access.url, self.network) as answer, open(path, "wb") as handle:
+                    shutil.copyfileobj(answer, handle)
             except (OSError, ValueError) as error:
                 raise SourceError(
-                    f"source {source} cannot be downloaded: {error}; check the URL, or give proxy or ca_certificates"
+                    f"source {source} cannot be downloaded: {error}; check the URL and its login, or give proxy or "
+                    f"ca_certificates"
                 ) from None
             _source.require_archive(path, source)
             yield path
-
-    def _download(self, path: str) -> None:
-        context = ssl.create_default_context(cafile=self.network.get("SSL_CERT_FILE"))
-        proxy = self.options["proxy"]
-        opener = urllib.request.build_opener(
-            urllib.request.HTTPSHandler(context=context),
-            urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else {}),
-        )
-        with opener.open(self.options["source"], timeout=60) as answer, open(path, "wb") as handle:
-            shutil.copyfileobj(answer, handle)
 
     def _hand_over(self, sources: str) -> None:
         """Root owns the code, the app's group may read it, nobody else sees it."""

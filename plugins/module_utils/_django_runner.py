@@ -109,6 +109,7 @@ def checks_level(level: int) -> str:
 def project_facts(settings) -> dict:
     """What a web server and an operator need to know of a project's settings; nothing secret."""
     import django
+    from django.apps import apps
 
     key = str(getattr(settings, "SECRET_KEY", ""))
     return {
@@ -123,7 +124,7 @@ def project_facts(settings) -> dict:
         "static_root": str(settings.STATIC_ROOT or ""),
         "media_url": settings.MEDIA_URL,
         "media_root": str(settings.MEDIA_ROOT or ""),
-        "installed_apps": list(settings.INSTALLED_APPS),
+        "staticfiles": apps.is_installed("django.contrib.staticfiles"),
         "databases": [
             {
                 "alias": alias,

@@ -8,22 +8,20 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import shutil
-import ssl
 import subprocess
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.emperor.web.plugins.module_utils._environment import without_credentials
+from ansible_collections.emperor.web.plugins.module_utils._files import read_text
+from ansible_collections.emperor.web.plugins.module_utils._http import NoAuthorities, open_url
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError, unpack_tar
 
@@ -52,6 +50,7 @@ class Access:
     deploy_key: str | None = None
     known_hosts: str | None = None
     known_hosts_file: str = "/dev/null"
+    read_only: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     timeout: int = 600
 
@@ -76,7 +75,10 @@ class Access:
                 listed = _private_file(folder, "known_hosts", self.known_hosts)
                 ssh += ["-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={listed}"]
             else:
-                ssh += ["-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={self.known_hosts_file}"]
+                accepted = self.known_hosts_file
+                if self.read_only:
+                    accepted = _private_file(folder, "known_hosts", read_text(accepted) or "")
+                ssh += ["-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={accepted}"]
             if self.deploy_key:
                 key = _private_file(folder, "key", self.deploy_key)
                 ssh += ["-i", key, "-o", "IdentitiesOnly=yes"]
@@ -143,21 +145,12 @@ def remote_refs(access: Access) -> dict[str, str]:
 
 def _http_refs(access: Access) -> dict[str, str]:
     """What C(git ls-remote) would say, asked over Git's smart HTTP protocol where there is no Git yet."""
-    request = urllib.request.Request(f"{access.shown.rstrip('/')}/info/refs?service=git-upload-pack")
-    request.add_header("User-Agent", "git/2 (emperor.web)")
-    parts = urlsplit(access.url)
-    if parts.username:
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        request.add_header("Authorization", "Basic " + base64.b64encode(login).decode())
-    context = ssl.create_default_context(cafile=access.environment.get("GIT_SSL_CAINFO"))
-    if parts.scheme == "https" and not context.cert_store_stats()["x509_ca"]:
-        raise CannotTell(f"no certificate authorities are installed yet, so {access.shown} cannot be asked")
-    proxy = {"http": access.environment.get("http_proxy"), "https": access.environment.get("https_proxy")}
-    handlers = [urllib.request.HTTPSHandler(context=context)]
-    handlers.append(urllib.request.ProxyHandler({scheme: url for scheme, url in proxy.items() if url}))
+    url = f"{access.url.rstrip('/')}/info/refs?service=git-upload-pack"
     try:
-        with urllib.request.build_opener(*handlers).open(request, timeout=min(access.timeout, 60)) as answer:
+        with open_url(url, access.environment) as answer:
             return parse_advertisement(answer.read())
+    except NoAuthorities as error:
+        raise CannotTell(f"{error}, so {access.shown} cannot be asked") from None
     except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
         raise _unreachable(access, str(error)) from None
 

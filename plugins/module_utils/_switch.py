@@ -103,7 +103,7 @@ class Switch:
 
     def confirm_live(self) -> dict[str, Any]:
         """Ask a release that is live already whether it is well."""
-        self._timed("start", lambda: self._wait(time.time()))
+        self._timed("start", lambda: self._wait(time.time(), self._deaths()))
         return {"served": self._timed("confirm", lambda: self._confirm(self.release)), "seconds": self.seconds}
 
     def _timed(self, step: str, action: Callable[[], Any]) -> Any:
@@ -138,12 +138,12 @@ class Switch:
             raise SwitchError(
                 f"the Emperor does not run; see systemctl status {self.unit}", self._log(time.time() - 60)
             )
-        began = time.time()
+        began, deaths = time.time(), self._deaths()
         if read_text(self._ini(self.release)) != self._vassal():
             group = account(self.options["name"]).pw_gid
             write_atomic(self._ini(self.release), self._vassal(), mode=0o640, uid=0, gid=group)
         try:
-            self._wait(began)
+            self._wait(began, deaths)
         except SwitchError:
             self._abandon()
             raise
@@ -161,7 +161,7 @@ class Switch:
 
     # Health.
 
-    def _wait(self, began: float) -> None:
+    def _wait(self, began: float, deaths: tuple[int, int]) -> None:
         """Return when the release answers well; raise with the reason when it does not."""
         deadline = time.monotonic() + self.options["timeout"]
         wrong_since: float | None = None
@@ -177,7 +177,7 @@ class Switch:
                 )
             except (OSError, _uwsgi.UwsgiError) as error:
                 problem = self._why_silent(error)
-                if self._respawns():
+                if self._deaths() > deaths:
                     self._fail(f"release {self.release} does not start", began)
             else:
                 if answer.status in self.options["health_status"]:
@@ -202,14 +202,22 @@ class Switch:
         }.get(status, "")
         return f"{path} (Host: {host}) answers {status}{advice}"
 
-    def _respawns(self) -> int:
-        vassals = (self._emperor() or {}).get("vassals", [])
-        mine = [vassal for vassal in vassals if vassal.get("id", "").endswith(f"{self.release}.ini")]
-        return max((vassal.get("respawns", 0) for vassal in mine), default=0)
+    def _deaths(self) -> tuple[int, int]:
+        """How often the vassal has died: before it served anything, and after that, as the Emperor counts."""
+        stats = self._emperor() or {}
+        mine = {
+            kind: [entry for entry in stats.get(kind, []) if entry.get("id", "").endswith(f"/{self.release}.ini")]
+            for kind in ("blacklist", "vassals")
+        }
+        # uWSGI counts the first death in its blacklist as attempt 0.
+        return (
+            max((entry.get("attempt", 0) + 1 for entry in mine["blacklist"]), default=0),
+            max((entry.get("respawns", 0) for entry in mine["vassals"]), default=0),
+        )
 
     def _fail(self, message: str, began: float) -> None:
         log = self._log(began)
-        causes = [line for line in log if re.match(r"[\w.]*(Error|Exception|Exit|Warning)\b", line)]
+        causes = [line for line in log if re.match(r"([\w.]*(Error|Exception|Exit)\b|\[strict-mode\])", line)]
         raise SwitchError(f"{message}{'; ' + causes[-1] if causes else ''}", log)
 
     def _log(self, since: float) -> list[str]:

@@ -121,7 +121,7 @@ project:
     static_root: /srv/django/shop/releases/3f2a9c1b-7d04e6aa/static
     media_url: /media/
     media_root: /srv/django/shop/shared/media
-    installed_apps: [django.contrib.admin, shop]
+    staticfiles: true
     databases:
       - alias: default
         engine: django.db.backends.sqlite3

@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+"""Every check and test, the same here and in CI: quick ones first, hosts last, stop at the first stage that fails.
+
+    test.py [STAGE ...]    all stages, or those whose name starts with one of the words
+
+EMPEROR_IMAGES lists the images for the hosts, separated by spaces; without it all that can be had: Ubuntu's from a
+registry, Debian's built here. EMPEROR_JOBS says how many hosts run at a time, 2 unless given.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lab
+
+LOGS = lab.CACHE / "logs"
+# Hosts with Python 3.14 need ansible-core 2.20, which needs Python 3.12 here.
+NEEDS_NEWER_CORE = ("debian:forky", "ubuntu:26.04")
+SCENARIOS = ("sources", "refusals", "foreign")
+
+
+class Failed(Exception):
+    """A stage that found something; the text is what the person needs to see."""
+
+
+class Skipped(Exception):
+    """A stage that cannot run here; the text is the reason."""
+
+
+@dataclass
+class Run:
+    """What the stages share, and what they found."""
+
+    tools: Path = Path()
+    newer_tools: Path | None = None
+    results: list[tuple[str, str, float, str]] = field(default_factory=list)
+
+
+def call(run: Run, *argv: str | Path, cwd: Path = lab.ROOT, tools: Path | None = None, **variables: str) -> str:
+    """Run a program of the tools; its output is returned, and shown when it fails."""
+    folder = (tools or run.tools) / "bin"
+    environment = os.environ | {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "ANSIBLE_HOME": str(lab.ROOT / ".ansible"),
+        "ANSIBLE_COLLECTIONS_PATH": str(lab.ROOT / "playbooks/collections"),
+        "NO_COLOR": "1",
+        **variables,
+    }
+    command = [str(folder / argv[0]) if (folder / str(argv[0])).exists() else str(argv[0])]
+    command += [str(argument) for argument in argv[1:]]
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    if done.returncode:
+        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-8000:]}")
+    return done.stdout
+
+
+# Stages. Each returns a word on what it did.
+
+
+def tools(run: Run) -> str:
+    run.tools = lab.virtualenv()
+    newer = lab.newer_python()
+    run.newer_tools = lab.virtualenv(newer) if newer else None
+    versions = [call(run, "ansible-playbook", "--version", tools=t).split("]")[0].split()[-1] for t in both_tools(run)]
+    return f"ansible-core {' and '.join(versions)}"
+
+
+def both_tools(run: Run) -> list[Path]:
+    """The environments of the oldest and the newest ansible-core that can be had here, which may be one."""
+    return [run.tools, *([run.newer_tools] if run.newer_tools not in (None, run.tools) else [])]
+
+
+def format_(run: Run) -> str:
+    call(run, "ruff", "format", "--check", ".")
+    call(run, "ruff", "check", ".")
+    return "ruff format, ruff check"
+
+
+def yaml(run: Run) -> str:
+    call(run, "yamllint", "--strict", ".")
+    return "yamllint"
+
+
+def unit(run: Run) -> str:
+    counts = [passed(call(run, "python", "-m", "pytest", "-q", "tests/unit", tools=tool)) for tool in both_tools(run)]
+    return " and ".join(f"{count} passed" for count in counts)
+
+
+def lint(run: Run) -> str:
+    call(run, "ansible-lint", "--offline", "--profile", "production", "--strict")
+    return "ansible-lint, profile production"
+
+
+def docs(run: Run) -> str:
+    call(run, "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", ".")
+    call(run, "antsibull-changelog", "lint")
+    return "antsibull-docs, antsibull-changelog"
+
+
+def sanity(run: Run) -> str:
+    """On what users get: development's own files are not part of it, and links to folders are not allowed there."""
+    source = lab.install_collection(run.tools) / "ansible_collections/emperor/web"
+    top = lab.CACHE / "sanity"
+    target = top / "ansible_collections/emperor/web"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+    (target / "tests").mkdir()
+    shutil.copy(lab.ROOT / "tests/config.yml", target / "tests")
+    bootstrap_pip()
+    version = call(run, "python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
+    out = call(run, "ansible-test", "sanity", "--venv", "--python", version, "--color", "no", cwd=target)
+    return f"{len(re.findall('Running sanity test', out))} tests of ansible-test sanity"
+
+
+def bootstrap_pip() -> None:
+    """Let ansible-test find pip without downloading its installer: this file does the same with what Python brings."""
+    folder = Path.home() / ".ansible/test/cache"
+    folder.mkdir(parents=True, exist_ok=True)
+    for version in ("24_2", "25_2"):
+        if not (folder / f"get_pip_{version}.py").exists():
+            shutil.copy(lab.ROOT / "dev/get_pip.py", folder / f"get_pip_{version}.py")
+
+
+def integration(run: Run) -> str:
+    tool = both_tools(run)[-1]
+    out = call(run, "ansible-playbook", "tests/integration/run.yml", tools=tool)
+    return "Django " + ", ".join(re.findall(r"integration ran on Django ([0-9.]+)", out))
+
+
+def images(run: Run) -> str:
+    wanted = host_images(run)
+    with ThreadPoolExecutor(jobs()) as pool:
+        for built in as_completed([pool.submit(lab.have_image, image) for image, reason in wanted if not reason]):
+            built.result()
+    return ", ".join(image for image, reason in wanted if not reason)
+
+
+def host_images(run: Run) -> Iterator[tuple[str, str]]:
+    """Images of the hosts, each with the reason when it cannot be used."""
+    lab.engine()
+    given = os.environ.get("EMPEROR_IMAGES", "").split()
+    found = []
+    for image in given or [*lab.PULLED, *lab.BUILT]:
+        reason = ""
+        if image in NEEDS_NEWER_CORE and not run.newer_tools:
+            reason = "it has Python 3.14, so ansible-core 2.20 is needed, and that needs Python 3.12 on this machine"
+        elif image not in lab.BUILT and not lab.can_pull(image):
+            reason = "no registry hands it out here"
+        elif image in lab.BUILT and os.geteuid() != 0:
+            reason = "it is built with debootstrap, which needs root"
+        found.append((image, reason))
+    return found
+
+
+def hosts(run: Run) -> str:
+    """Molecule: the scenario default on every image, the others on one."""
+    wanted = [("default", image, reason) for image, reason in host_images(run)]
+    usable = [image for _scenario, image, reason in wanted if not reason and image not in NEEDS_NEWER_CORE]
+    if not usable:
+        raise Failed("there is no image to run hosts from")
+    wanted += [(scenario, usable[number % len(usable)], "") for number, scenario in enumerate(SCENARIOS)]
+    failures = []
+    with ThreadPoolExecutor(jobs()) as pool:
+        waiting = {pool.submit(scenario, run, *job[:2]): job for job in wanted if not job[2]}
+        for name, image, reason in wanted:
+            if reason:
+                record(run, f"hosts {name} {image}", "skipped", 0, reason)
+        for done in as_completed(waiting):
+            name, image, _reason = waiting[done]
+            try:
+                record(run, f"hosts {name} {image}", "passed", *done.result())
+            except Failed as failure:
+                record(run, f"hosts {name} {image}", "failed", 0, "")
+                failures.append(str(failure))
+    if failures:
+        raise Failed("\n\n".join(failures))
+    return f"{len(waiting)} runs of Molecule"
+
+
+def scenario(run: Run, name: str, image: str) -> tuple[float, str]:
+    """One scenario of Molecule on a host of its own; its seconds, and how many tests passed."""
+    started = time.monotonic()
+    host = f"emperor-{name}-{re.sub('[^a-z0-9]+', '-', image)}"
+    newer = run.newer_tools if image in NEEDS_NEWER_CORE else None
+    try:
+        out = call(
+            run,
+            "molecule",
+            "test",
+            "--scenario-name",
+            name,
+            tools=newer,
+            EMPEROR_IMAGE=image,
+            EMPEROR_HOST=host,
+            MOLECULE_EPHEMERAL_DIRECTORY=str(lab.CACHE / "molecule" / host),
+        )
+    except Failed as failure:
+        (LOGS / f"{host}.log").write_text(str(failure))
+        raise
+    (LOGS / f"{host}.log").write_text(out)
+    return time.monotonic() - started, f"{passed(out)} passed"
+
+
+def demo(run: Run) -> str:
+    """The demo, twice: the second time it finds everything as it should be."""
+    port = {"EMPEROR_DEMO_PORT": os.environ.get("EMPEROR_DEMO_PORT", "8093")}
+    lab.down("emperor-demo")
+    try:
+        for changed in (True, False):
+            out = call(run, sys.executable, "dev/demo.py", "up", **port)
+            recap = re.search(r"emperor-demo\s+: .*changed=(\d+)", out)
+            if (recap.group(1) != "0") is not changed:
+                raise Failed(f"the demo changed {recap.group(1)} things:\n{out[-4000:]}")
+            url = re.search(r"^URL: +(\S+)$", out, re.MULTILINE).group(1)
+            page = call(run, "python", "-c", READ_PAGE, url)
+            if "Sign the guestbook" not in page:
+                raise Failed(f"{url} does not show the example:\n{page[:2000]}")
+    finally:
+        lab.down("emperor-demo")
+    return f"make demo, twice, answers at {url}"
+
+
+READ_PAGE = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=30).read().decode())"
+
+STAGES: dict[str, Callable[[Run], str]] = {
+    "tools": tools,
+    "format": format_,
+    "yaml": yaml,
+    "unit": unit,
+    "lint": lint,
+    "docs": docs,
+    "sanity": sanity,
+    "integration": integration,
+    "images": images,
+    "demo": demo,
+    "hosts": hosts,
+}
+
+
+def passed(out: str) -> int:
+    """The number of tests that pytest says have passed; none at all is a failure."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
+    counts = [int(count) for count in re.findall(r"(\d+) passed", plain)]
+    if not counts:
+        raise Failed(f"no test ran:\n{plain[-4000:]}")
+    return sum(counts)
+
+
+def jobs() -> int:
+    return int(os.environ.get("EMPEROR_JOBS", "2"))
+
+
+def record(run: Run, stage: str, verdict: str, seconds: float, what: str) -> None:
+    """Note a result, and say it at once."""
+    run.results.append((stage, verdict, seconds, what))
+    print(f"{verdict:8}{seconds:6.0f} s  {stage}: {what}", flush=True)
+
+
+def main(chosen: list[str]) -> int:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    run = Run()
+    started = time.monotonic()
+    for name, stage in STAGES.items():
+        # The tools are needed by all; they take no time when they are there.
+        if chosen and name != "tools" and not any(name.startswith(word) for word in chosen):
+            continue
+        begun = time.monotonic()
+        try:
+            what = stage(run)
+            record(run, name, "passed", time.monotonic() - begun, what)
+        except (Failed, lab.Missing) as failure:
+            record(run, name, "failed", time.monotonic() - begun, "")
+            print(f"\n{failure}\n", flush=True)
+            break
+    summary(run, time.monotonic() - started)
+    return any(verdict == "failed" for _stage, verdict, _seconds, _what in run.results)
+
+
+def summary(run: Run, seconds: float) -> None:
+    """All results once more, and a last line that counts them."""
+    print()
+    for stage, verdict, took, what in run.results:
+        print(f"{stage:42} {verdict:8} {took:6.0f} s  {what}")
+    counts = {word: sum(result[1] == word for result in run.results) for word in ("passed", "failed", "skipped")}
+    print(f"\nAll stages took {seconds / 60:.1f} minutes.")
+    print(", ".join(f"{count} {word}" for word, count in counts.items()))
+
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 11):
+        sys.exit("Python 3.11 or later is needed to test emperor.web; hosts need 3.10.")
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("stopped")

@@ -1,0 +1,224 @@
+"""The site as visitors, its own processes and the operator meet it, after a restart of the whole host."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import urllib.parse
+
+import pytest
+
+DOMAIN = "guestbook.example.com"
+ROOT = "/srv/django/guestbook"
+TRICKY = "100% %h $(id) `id` ${HOME} 'single' \"double\" # hash ; semicolon \\ é ü 한글\nsecond line "
+TOKEN = "molecule-token-that-nobody-may-see"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _back(address):
+    """The host was restarted before these tests; nothing but its own services may bring the site back."""
+    from conftest import Site
+
+    assert Site(address, DOMAIN).wait().status == 200
+
+
+def test_page(site):
+    answer = site.get("/")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "Sign the guestbook" in answer.text
+    assert answer.headers["Server"] == "nginx", "the version is nobody's business"
+
+
+def test_second_domain(address):
+    from conftest import Site
+
+    assert Site(address, "www.guestbook.example.com").get("/").status == 200
+
+
+def test_stylesheet_of_the_admin(site):
+    answer = site.get("/static/admin/css/base.css")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-cache", "its content may change under this name"
+
+
+def test_hashed_stylesheet_may_be_kept_for_ever(site):
+    path = re.search(r'href="(/static/entries/style\.[0-9a-f]{12}\.css)"', site.get("/").text).group(1)
+    answer = site.get(path)
+    assert answer.status == 200
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert site.get(path, If_None_Match=answer.headers["ETag"]).status == 304
+    assert site.get(path, Accept_Encoding="gzip").headers["Content-Encoding"] == "gzip"
+
+
+def test_static_files_end_at_their_folder(site):
+    assert site.get("/static/../shared/db.sqlite3").status in (400, 404)
+    assert site.get("/static/%2e%2e/%2e%2e/env").status in (400, 404)
+    assert site.get("/static/missing.css").status == 404
+
+
+@pytest.mark.parametrize("name", ["é ü 한글.txt", "100% sure #1.txt"])
+def test_upload_comes_back(site, name):
+    page = site.get("/")
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text).group(1)
+    cookie = page.headers["Set-Cookie"].partition(";")[0]
+    content = "Grüße aus 서울".encode()
+    parts = [("csrfmiddlewaretoken", token), ("name", "Molecule"), ("message", f"with {name}"), ("email", "")]
+    body = b"".join(
+        f'--border\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode() for key, value in parts
+    )
+    body += f'--border\r\nContent-Disposition: form-data; name="attachment"; filename="{name}"\r\n'.encode()
+    body += b"Content-Type: text/plain\r\n\r\n" + content + b"\r\n--border--\r\n"
+    posted = site.request(
+        "POST",
+        "/",
+        body,
+        Content_Type="multipart/form-data; boundary=border",
+        Cookie=cookie,
+        Referer=f"http://{DOMAIN}/",
+    )
+    assert posted.status == 302, posted.text
+    links = re.findall(r'href="(/media/uploads/[^"]+)"', site.get("/").text)
+    stem = name.rpartition(".")[0].replace(" ", "_").replace("%", "").replace("#", "")
+    link = next(link for link in links if stem in urllib.parse.unquote(link))
+    answer = site.get(link)
+    assert answer.status == 200
+    assert answer.body == content
+    assert "sandbox" in answer.headers["Content-Security-Policy"], "what visitors upload must not act as the site"
+
+
+def test_upload_of_more_than_a_megabyte(site):
+    body = b"x" * (5 << 20)
+    assert site.request("POST", "/", body, Content_Type="text/plain").status == 403, "Django's CSRF answer, not 413"
+    assert site.request("POST", "/", b"", Content_Length=str(21 << 20)).status == 413
+
+
+def test_large_headers_reach_the_app(site):
+    assert site.get("/release", Cookie="filler=" + "x" * 7000).status == 200
+
+
+@pytest.mark.parametrize("domain", ["evil.example.com", "guestbook.example.com.evil.com", "127.0.0.1"])
+def test_unknown_host_gets_no_app(address, domain):
+    from conftest import Site
+
+    with pytest.raises(http.client.RemoteDisconnected):
+        Site(address, domain).get("/")
+
+
+def test_spoofed_headers_do_not_reach_django(site):
+    answer = site.get("/admin/", X_Forwarded_Proto="https", X_Forwarded_Host="evil.example.com")
+    assert answer.status == 302
+    assert answer.headers["Location"].startswith("/admin/login/")
+
+
+def test_worker_is_the_app_and_never_root(host, site):
+    running = json.loads(site.get("/release").text)
+    user = host.user("guestbook")
+    assert (running["uid"], running["gid"]) == (user.uid, user.gid)
+    assert user.uid != 0 and user.shell == "/usr/sbin/nologin"
+    group = host.check_output("systemctl show --property=ControlGroup --value uwsgi-emperor@guestbook")
+    pids = host.check_output(f"cat '/sys/fs/cgroup{group}/cgroup.procs'").split()
+    owners = {host.check_output(f"stat -c %U:%G /proc/{pid}") for pid in pids}
+    assert len(pids) >= 6, "the Emperor, a master and four workers"
+    assert owners == {"guestbook:guestbook"}
+
+
+def test_app_is_only_in_its_own_group(host):
+    assert host.user("guestbook").groups == ["guestbook"]
+
+
+def test_encoding_inside_a_worker(site):
+    running = json.loads(site.get("/release").text)
+    assert running["encoding"] == "utf-8"
+    assert running["locale"] == "C.UTF-8"
+    assert running["lc_ctype"] == "C.UTF-8"
+
+
+def test_served_release_is_the_current_one(host, site):
+    current = host.file(f"{ROOT}/current").linked_to
+    assert json.loads(site.get("/release").text)["release"] == current.rpartition("/")[2]
+    assert site.get("/").headers["X-Emperor-Release"] is None, "told to the host itself only"
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "owner", "group"),
+    [
+        (f"{ROOT}/secret_key", 0o600, "root", "root"),
+        (f"{ROOT}/current/env", 0o640, "root", "guestbook"),
+        (f"{ROOT}/current/src", 0o750, "root", "guestbook"),
+        (f"{ROOT}/current/src/manage.py", 0o750, "root", "guestbook"),
+        (f"{ROOT}/current/src/requirements.txt", 0o640, "root", "guestbook"),
+        (f"{ROOT}/current/venv/", 0o750, "root", "guestbook"),
+        (f"{ROOT}/shared", 0o711, "guestbook", "guestbook"),
+        (f"{ROOT}/shared/db.sqlite3", 0o640, "guestbook", "guestbook"),
+        (f"{ROOT}/shared/media", 0o2750, "guestbook", "www-data"),
+        (f"{ROOT}/releases.jsonl", 0o640, "root", "root"),
+        ("/etc/uwsgi/emperor", 0o755, "root", "root"),
+        ("/etc/uwsgi/emperor/guestbook", 0o750, "root", "guestbook"),
+        ("/run/emperor/guestbook", 0o2750, "guestbook", "www-data"),
+    ],
+)
+def test_modes(host, path, mode, owner, group):
+    assert host.check_output(f"stat -L -c '%a %U %G' {path}").split() == [f"{mode:o}", owner, group]
+
+
+def test_socket(host):
+    socket = host.check_output(f"readlink -f {ROOT}/current/live.sock")
+    assert host.check_output(f"stat -c '%F %a %U %G' {socket}") == "socket 660 guestbook www-data"
+
+
+def test_app_cannot_change_its_code_or_its_vassal(host):
+    for path in (f"{ROOT}/current/src", f"{ROOT}/current/venv", f"{ROOT}/releases", "/etc/uwsgi/emperor/guestbook"):
+        assert host.run(f"runuser -u guestbook -- touch {path}/planted").rc != 0, path
+
+
+def test_migrations_are_applied(host):
+    shown = host.check_output("guestbook-manage showmigrations --plan")
+    assert "[X]  entries.0008_entry_message_not_empty" in shown
+    assert "[ ]" not in shown
+
+
+@pytest.mark.parametrize("service", ["nginx", "uwsgi-emperor@guestbook"])
+def test_service_is_enabled_and_comes_back(host, site, service):
+    assert host.service(service).is_enabled
+    assert host.service(service).is_running
+    host.check_output(f"systemctl restart {service}")
+    assert site.wait().status == 200, host.check_output(f"journalctl --unit {service} --lines 50")
+
+
+def test_environment_arrives_unchanged(host):
+    """In manage.py; that it does in a worker is shown by the scenario sources."""
+    code = "import os, json; print(json.dumps([os.environ['TRICKY'], os.getcwd(), os.getuid()]))"
+    read = host.check_output("guestbook-manage shell -v 0 -c %s", code)
+    value, folder, uid = json.loads(read.splitlines()[-1])
+    assert value == TRICKY
+    assert folder == host.check_output(f"readlink -f {ROOT}/current/src")
+    assert uid == host.user("guestbook").uid
+
+
+def test_secrets_are_nowhere_to_be_seen(host):
+    key = host.file(f"{ROOT}/secret_key").content_string.strip()
+    assert len(key) >= 50
+    for secret in (key, TOKEN):
+        assert secret in host.file(f"{ROOT}/current/env").content_string
+        assert secret not in host.check_output("journalctl --no-pager")
+        commands = host.run("cat /proc/[0-9]*/cmdline").stdout
+        assert secret not in commands
+        everybody = host.check_output("find /etc /run /srv /tmp /usr/local /var -type f -perm -004")
+        # The pattern comes from a file, so that the search is not what gives the secret away.
+        host.run("umask 077; printf %s > /root/pattern", secret)
+        found = host.run("echo %s | xargs -d '\\n' grep -lF -f /root/pattern; rm /root/pattern", everybody)
+        assert found.stdout == ""
+
+
+def test_history_names_what_went_live(host):
+    entry = json.loads(host.file(f"{ROOT}/releases.jsonl").content_string.splitlines()[-1])
+    assert entry["result"] == "live"
+    assert entry["release"] == host.file(f"{ROOT}/current").linked_to.rpartition("/")[2]
+    assert set(entry["seconds"]) >= {"start", "switch", "confirm"}
+
+
+def test_nothing_failed(host):
+    assert host.check_output("systemctl --failed --no-legend --plain") == ""

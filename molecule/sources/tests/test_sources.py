@@ -1,0 +1,74 @@
+"""Each kind of source and of requirements ends in a site that runs the right revision."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import Site
+
+TRICKY = "100% %h $(id) `id` ${HOME} 'single' \"double\" # hash ; semicolon \\ é ü 한글\nsecond line "
+MARKS = {
+    "branch": "branch main",
+    "commit": "first commit",
+    "tag": "tag v1.0",
+    "locked": "tar.gz with uv.lock",
+    "alone": "zip with pyproject.toml",
+    "pip-file": "branch main",
+    "pip-alone": "zip with pyproject.toml",
+}
+
+
+def shown(address: str, app: str) -> dict:
+    answer = Site(address, f"{app}.example.com").get("/")
+    assert answer.status == 200
+    return json.loads(answer.text)
+
+
+@pytest.mark.parametrize(("app", "mark"), MARKS.items(), ids=MARKS)
+def test_right_revision_is_live(address, app, mark):
+    page = shown(address, app)
+    assert page["mark"] == mark
+    assert page["django"].startswith("5.2.")
+
+
+@pytest.mark.parametrize("app", MARKS)
+def test_app_runs_in_its_own_environment(host, address, app):
+    environment = shown(address, app)["environment"]
+    assert environment["VIRTUAL_ENV"] == f"/srv/django/{app}/releases/{environment['EMPEROR_RELEASE']}/venv"
+    assert environment["ALLOWED_HOSTS"] == f"{app}.example.com"
+    assert environment["HOME"] == f"/srv/django/{app}/shared"
+    assert "SUDO_USER" not in environment and "proxy" not in str(environment).lower()
+
+
+def test_environment_arrives_unchanged_in_a_worker(address):
+    assert shown(address, "branch")["environment"]["TRICKY"] == TRICKY
+
+
+def test_secret_key_of_each_app_is_its_own(address):
+    keys = {shown(address, app)["environment"]["SECRET_KEY"] for app in MARKS}
+    assert len(keys) == len(MARKS)
+
+
+def test_equal_requirements_share_an_environment_between_releases(host):
+    assert host.check_output("ls /srv/django/branch/venvs | wc -l") == "1"
+
+
+def test_build_went_through_the_proxy(host):
+    log = host.check_output("journalctl --unit source-server --no-pager")
+    assert "CONNECT git.emperor.test:8443" in log
+
+
+@pytest.mark.parametrize(
+    "secret", ["p@ss/word-of-the-source", "p%40ss%2Fword-of-the-source", "-----BEGIN OPENSSH PRIVATE KEY"]
+)
+def test_credentials_are_left_nowhere(host, secret):
+    # The source server's own program and the keys of sshd are no leaks.
+    places = "/etc /run /srv/django /tmp /root /var /usr/local"
+    search = f"grep -rlF --exclude=source_server.py --exclude='ssh_host_*' -e %s {places}"
+    assert host.run(search, secret).stdout == ""
+    assert secret not in host.check_output("journalctl --no-pager")
+
+
+def test_accepted_host_key_is_kept(host):
+    assert "ssh-ed25519" in host.file("/srv/django/tag/known_hosts").content_string
