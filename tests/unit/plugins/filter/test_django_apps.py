@@ -1,0 +1,272 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible_collections.emperor.web.plugins.filter.django_apps import (
+    DOCUMENTATION,
+    EXAMPLES,
+    FilterModule,
+    django_apps,
+)
+
+ROLE = Path(__file__).resolve().parents[4] / "roles" / "django"
+
+
+def app(**changes) -> dict:
+    return {"name": "shop", "source": "https://github.com/acme/shop.git", "domains": ["shop.example.com"]} | changes
+
+
+def refusal(*apps, **options) -> str:
+    with pytest.raises(AnsibleFilterError) as error:
+        django_apps(list(apps), **options)
+    return str(error.value)
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize("apps", [[], None, {}, "shop", {"name": "shop"}])
+def test_no_apps(apps):
+    with pytest.raises(
+        AnsibleFilterError, match="django_apps is empty; give a list with at least a name, a source and"
+    ):
+        django_apps(apps)
+
+
+@pytest.mark.parametrize("empty", [None, "", "missing"])
+@pytest.mark.parametrize(
+    ("needed", "where", "sample"),
+    [
+        ("name", "app number 2", "name: shop"),
+        ("source", "app blog", "source: https://github.com/acme/shop.git"),
+        ("domains", "app blog", "domains: [shop.example.com]"),
+    ],
+)
+def test_what_is_missing_is_named_with_an_example(needed, where, sample, empty):
+    other = app(name="blog", domains=["blog.example.com"])
+    if empty == "missing":
+        del other[needed]
+    else:
+        other[needed] = empty
+    assert refusal(app(), other) == f"django_apps: {where} has no {needed}; write for example {sample}"
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("Shop", "shop"),
+        ("my_shop", "my-shop"),
+        ("my shop!", "my-shop"),
+        ("9lives", "lives"),
+        ("-shop", "shop"),
+        ("shop.example.com", "shop-example-com"),
+        ("x" * 40, "x" * 31),
+        ("123", "shop"),
+        ("shop\n", "shop"),
+    ],
+)
+def test_a_name_that_is_no_user_has_a_suggestion(name, suggestion):
+    message = refusal(app(name=name))
+    assert f"the name {name!r} cannot be the name of a Unix user" in message
+    assert message.endswith(f"for example {suggestion}")
+    assert django_apps([app(name=suggestion)])
+
+
+@pytest.mark.parametrize("name", ["root", "www-data", "nginx", "postgres", "ubuntu", "sudo", "docker", "uwsgi"])
+def test_a_name_of_the_system_is_refused(name):
+    expected = f"django_apps: the name {name} belongs to the system; use another one, for example my-{name}"
+    assert refusal(app(name=name)) == expected
+
+
+def test_names_are_unique():
+    assert "the name shop is used twice; each needs its own" in refusal(app(), app(domains=["blog.example.com"]))
+
+
+@pytest.mark.parametrize(("first", "second"), [("a.example.com", "a.example.com"), ("A.Example.com", "a.example.COM")])
+def test_domains_are_unique_among_apps(first, second):
+    message = refusal(app(domains=["x.example.com", first]), app(name="blog", domains=[second]))
+    assert "the domain a.example.com is used twice by shop and blog; each needs its own" in message
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "https://shop.example.com",
+        "shop.example.com:8000",
+        "shop.example.com/",
+        "*.example.com",
+        ".example.com",
+        "a b",
+        "a..b",
+        "-a.example.com",
+        "a-.example.com",
+        "shop.example.com.",
+        "a;b",
+        "x" * 64 + ".com",
+        "a." * 130 + "com",
+    ],
+)
+def test_a_domain_that_is_none_says_how_to_write_it(domain):
+    message = refusal(app(domains=["good.example.com", domain]))
+    assert f"app shop has the domain {domain!r}, which is no host name" in message
+    assert message.endswith("write it without scheme, port and path, for example shop.example.com")
+
+
+@pytest.mark.parametrize("domains", ["shop.example.com", "localhost"])
+def test_domains_that_are_no_list_are_one_or_refused_as_such(domains):
+    """The role's specification lets a text pass for a list of one."""
+    try:
+        assert django_apps([app(domains=domains)])[0]["domains"] == [domains]
+    except AnsibleFilterError as error:
+        assert "list" in str(error)
+
+
+@pytest.mark.parametrize("root", ["/home", "/home/me/sites", "/root", "/root/x"])
+def test_a_root_in_a_home_is_refused(root):
+    message = refusal(app(), root=root)
+    assert (
+        f"django_root: {root} is below a home directory, where the web server cannot enter; use /srv/django" in message
+    )
+
+
+def test_a_root_is_absolute():
+    assert "django_root: srv/django has to be an absolute path, for example /srv/django" in refusal(
+        app(), root="srv/django"
+    )
+
+
+@pytest.mark.parametrize("root", ["/homes/x", "/rootless", "/srv/home"])
+def test_a_root_that_only_looks_like_a_home_is_good(root):
+    assert django_apps([app()], root=root)[0]["root"] == f"{root}/shop"
+
+
+@pytest.mark.parametrize("path", ["/home", "/home/me/data", "/root/data"])
+def test_homes_cannot_be_written_to(path):
+    expected = f"app shop cannot write to {path}, as home directories are closed to it; use /srv/django/shop/shared"
+    assert expected in refusal(app(writable=["/var/cache/shop", path]))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///db.sqlite3",
+        "sqlite3:///db.sqlite3",
+        "spatialite:///data/db.sqlite3",
+        "sqlite:////srv/django/shop/current/db.sqlite3",
+        "sqlite:////srv/django/shop/releases/x/src/db.sqlite3?timeout=20",
+        "sqlite:////srv/django/shop/venvs/db.sqlite3",
+    ],
+)
+def test_a_database_inside_a_release_is_refused(url):
+    message = refusal(app(environment={"READ_DB": url}))
+    assert (
+        "READ_DB of app shop puts the SQLite database inside a release, where the next one would not find it" in message
+    )
+    assert message.endswith("write sqlite:////srv/django/shop/shared/db.sqlite3")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////srv/django/shop/shared/x.sqlite3",
+        "sqlite:////var/lib/shop/db?timeout=20",
+        "sqlite://:memory:",
+        "sqlite:///:memory:",
+        "postgres://shop:x@db/shop",
+        "x sqlite:///db",
+        5,
+        True,
+    ],
+)
+def test_other_databases_are_fine(url):
+    assert django_apps([app(environment={"DATABASE_URL": url})])[0]["environment"]["DATABASE_URL"] == url
+
+
+def test_no_refusal_shows_a_value_of_the_environment():
+    secrets = {"SECRET_KEY": "s3cret", "CACHE": "sqlite:///s3cret.db"}
+    for changes in ({}, {"domains": ["a b"]}, {"name": "root"}):
+        assert "s3cret" not in refusal(app(environment=secrets, **changes))
+
+
+# What is filled in.
+
+
+def test_what_follows_from_the_domains_is_filled_in():
+    given = app(domains=["Shop.example.com", "www.example.com"])
+    completed = django_apps([given])[0]
+    hosts = "shop.example.com,www.example.com"
+    origins = "https://shop.example.com,http://shop.example.com,https://www.example.com,http://www.example.com"
+    assert completed["domains"] == hosts.split(",")
+    assert completed["environment"] == {
+        "ALLOWED_HOSTS": hosts,
+        "DJANGO_ALLOWED_HOSTS": hosts,
+        "CSRF_TRUSTED_ORIGINS": origins,
+        "DJANGO_CSRF_TRUSTED_ORIGINS": origins,
+        "DATABASE_URL": "sqlite:////srv/django/shop/shared/db.sqlite3",
+    }
+    assert completed["root"] == "/srv/django/shop"
+    assert completed["emperor"] == {"name": "shop", "writable": ["/srv/django/shop/shared"]}
+    assert given == app(domains=["Shop.example.com", "www.example.com"])  # the user's variable stays as it was
+
+
+def test_the_role_can_rely_on_every_option():
+    """It reads them as attributes, so one that nobody gave has to be there too."""
+    specs = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())
+    options = specs["argument_specs"]["main"]["options"]["django_apps"]["options"]
+    completed = django_apps([app()])[0]
+    text = "".join(path.read_text() for path in ROLE.glob("tasks/*.yml"))
+    used = {name for name in options if re.search(rf"(__app|__django_by_name\[[^]]+\])\.{name}\b", text)}
+    assert {"source", "version", "uwsgi", "health"} <= used
+    assert used <= set(completed)
+
+
+def test_what_is_given_wins():
+    environment = {"ALLOWED_HOSTS": "*.internal", "DATABASE_URL": "postgres://db", "MORE": 5}
+    given = app(version="v1", extras=["s3"], packages=["libpq5"], writable=["/data"], environment=environment)
+    completed = django_apps([given], root="/opt/sites/")[0]
+    assert completed["root"] == "/opt/sites/shop"
+    assert (completed["version"], completed["extras"], completed["packages"]) == ("v1", ["s3"], ["libpq5"])
+    assert completed["emperor"]["writable"] == ["/opt/sites/shop/shared", "/data"]
+    assert {name: completed["environment"][name] for name in environment} == environment
+    assert completed["environment"]["DJANGO_ALLOWED_HOSTS"] == "shop.example.com"
+
+
+def test_none_is_not_given():
+    """So that a playbook can pass on what it may not have."""
+    given = app(version=None, extras=None, environment={"ALLOWED_HOSTS": None, "A": ""}, writable=None)
+    completed = django_apps([given])[0]
+    assert completed["extras"] == []
+    assert completed["environment"]["ALLOWED_HOSTS"] == "shop.example.com"
+    assert completed["environment"]["A"] == ""
+    assert django_apps([app(environment=None)]) == django_apps([app()])
+
+
+def test_an_ipv4_address_is_a_host():
+    completed = django_apps([app(domains=["203.0.113.25"])])[0]
+    assert completed["domains"] == ["203.0.113.25"]
+    assert completed["environment"]["ALLOWED_HOSTS"] == "203.0.113.25"
+    assert completed["environment"]["CSRF_TRUSTED_ORIGINS"] == "https://203.0.113.25,http://203.0.113.25"
+
+
+@pytest.mark.parametrize("written", ["2001:db8::25", "2001:DB8:0::25", "[2001:db8::25]"])
+def test_an_ipv6_address_has_brackets_as_in_a_url(written):
+    """Browsers send it so, Django compares it so with ALLOWED_HOSTS, and Nginx with server_name."""
+    completed = django_apps([app(domains=[written])])[0]
+    assert completed["domains"] == ["[2001:db8::25]"]
+    assert completed["environment"]["ALLOWED_HOSTS"] == "[2001:db8::25]"
+    assert completed["environment"]["CSRF_TRUSTED_ORIGINS"] == "https://[2001:db8::25],http://[2001:db8::25]"
+
+
+def test_the_filter_is_documented_as_it_is():
+    documented = yaml.safe_load(DOCUMENTATION)
+    assert list(FilterModule().filters()) == [documented["name"]] == ["django_apps"]
+    assert documented["options"]["root"]["default"] == "/srv/django"
+    assert "emperor.web.django_apps" in EXAMPLES

@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from ansible_collections.emperor.web.plugins.filter import _django_web
+from ansible_collections.emperor.web.plugins.filter._django_web import django_web, inside, url_path
+from ansible_collections.emperor.web.plugins.filter.django_apps import django_apps
+
+DOMAINS = ["shop.example.com", "www.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("/static/", "/static/"),
+        ("/static", "/static/"),
+        ("/a/b/", "/a/b/"),
+        ("https://shop.example.com/static/", "/static/"),
+        ("//WWW.example.com/static/", "/static/"),
+        ("https://shop.example.com:8443/static/", "/static/"),
+        ("https://cdn.example.com/shop/", ""),
+        ("//cdn.example.com/static/", ""),
+        ("https://shop.example.com/", ""),
+        ("/", ""),
+        ("static/", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_url_path(url, path):
+    assert url_path(url, DOMAINS) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/r/src/media", True),
+        ("/r/src/../src/media/", True),
+        ("/r/src", False),
+        ("/r/src-other/media", False),
+        ("/r/src/../media", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_inside(path, expected):
+    assert inside(path, "/r/src") is expected
+
+
+RELEASE = "/srv/django/shop/releases/3f2a9c1b-7d04e6aa"
+SHARED = "/srv/django/shop/shared/media"
+FACTS = {
+    "static_url": "/static/",
+    "static_root": f"{RELEASE}/static",
+    "media_url": "/media/",
+    "media_root": SHARED,
+}
+SITE = {
+    "name": "shop",
+    "domains": DOMAINS,
+    "root": "/srv/django/shop",
+    "static_url": "/static/",
+    "media_url": "/media/",
+    "media_root": SHARED,
+    "client_max_body_size": "",
+    "config": "",
+}
+
+
+def check(**facts) -> dict:
+    """The result of one item of the loop with django_check."""
+    return {"item": {"path": RELEASE, "item": "shop"}, "project": FACTS | facts}
+
+
+def web(*checks: dict, **options) -> dict:
+    return django_web(django_apps([{"name": "shop", "source": "x", "domains": DOMAINS} | options]), list(checks))
+
+
+def test_a_project_that_follows_its_environment_needs_no_links():
+    assert web(check()) == {"sites": [SITE], "links": []}
+
+
+def test_options_of_the_app_reach_its_site():
+    site = web(check(), client_max_body_size="100m", nginx_config="gzip off;")["sites"][0]
+    assert site == SITE | {"client_max_body_size": "100m", "config": "gzip off;"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "links", "media_root"),
+    [
+        pytest.param(
+            {"static_root": f"{RELEASE}/src/staticfiles"},
+            [(f"{RELEASE}/src/staticfiles", f"{RELEASE}/static")],
+            SHARED,
+            id="static files inside the sources",
+        ),
+        pytest.param(
+            {"media_root": f"{RELEASE}/src/media/"},
+            [(f"{RELEASE}/src/media/", SHARED)],
+            SHARED,
+            id="uploads inside the sources",
+        ),
+        pytest.param({"media_root": "/data/uploads"}, [], "/data/uploads", id="uploads elsewhere"),
+        pytest.param({"static_root": ""}, [], SHARED, id="no static files"),
+    ],
+)
+def test_folders_inside_a_release_are_led_to_where_they_belong(facts, links, media_root):
+    result = web(check(**facts))
+    assert result["links"] == [{"path": path, "target": target} for path, target in links]
+    assert result["sites"] == [SITE | {"media_root": media_root}]
+
+
+def test_a_project_without_uploads_has_no_place_for_them():
+    result = web(check(media_url="/", media_root=""))
+    assert result == {"sites": [SITE | {"media_url": "", "media_root": ""}], "links": []}
+
+
+def test_files_on_other_servers_are_not_served_here():
+    site = web(check(static_url="https://cdn.example.com/s/", media_url="//media.example.net/"))["sites"][0]
+    assert (site["static_url"], site["media_url"]) == ("", "")
+
+
+def test_a_release_that_check_mode_could_not_ask_is_what_most_projects_are():
+    unbuilt = {"item": {"path": RELEASE, "item": "shop"}, "predicted": False, "changed": False}
+    assert web(unbuilt) == {"sites": [SITE], "links": []}
+
+
+def test_each_app_has_its_own_site():
+    names = ("shop", "blog")
+    apps = django_apps([{"name": name, "source": "x", "domains": [f"{name}.example.com"]} for name in names])
+    checks = [
+        {"item": {"path": f"/srv/django/{name}/releases/x"}, "project": FACTS | {"static_url": f"/{name}/"}}
+        for name in names
+    ]
+    sites = django_web(apps, checks)["sites"]
+    assert [(site["name"], site["domains"], site["static_url"]) for site in sites] == [
+        ("shop", ["shop.example.com"], "/shop/"),
+        ("blog", ["blog.example.com"], "/blog/"),
+    ]
+
+
+def test_sites_have_no_environment():
+    """They are shown by the tasks that loop over them."""
+    result = web(check(), environment={"SECRET_KEY": "s3cret"})
+    assert "s3cret" not in repr(result)
+
+
+def test_the_filter_is_documented_as_it_is():
+    documented = yaml.safe_load(_django_web.DOCUMENTATION)
+    assert list(_django_web.FilterModule().filters()) == [documented["name"]] == ["_django_web"]

@@ -1,0 +1,367 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from ansible_collections.emperor.web.plugins.module_utils import _config_set, _files
+from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Found, Wanted, look
+
+
+@pytest.fixture(autouse=True)
+def anybody_may_own_the_files(monkeypatch):
+    """Files belong to root on a host; here to whoever runs the tests."""
+    real = _config_set.look
+
+    def seen(path):
+        found = real(path)
+        mine = found.owner == (os.getuid(), os.getgid())
+        return replace(found, owner=(0, 0)) if mine else found
+
+    def written(path, text, *, mode=0o644, uid=-1, gid=-1):
+        _files.write_atomic(path, text, mode=mode)
+
+    monkeypatch.setattr(_config_set, "look", seen)
+    monkeypatch.setattr(_config_set, "write_atomic", written)
+
+
+class Host:
+    """A daemon's folder, and commands that stand for the daemon."""
+
+    def __init__(self, folder) -> None:
+        self.root = folder / "etc" / "daemon"
+        self.root.mkdir(parents=True)
+        self.folder = folder
+        # Refuses a configuration that has the word BROKEN in it, and one without a main file.
+        self.validate = (
+            self.script("validate", 'if grep -Rsn BROKEN "$1"/; then exit 1; fi; test -f "$1/main.conf"') + " %s"
+        )
+        self.reload = self.script("reload", f"echo reload >> {folder}/reloads")
+        self.write("main.conf", "include conf.d/*.conf;\n")
+
+    def script(self, name: str, text: str) -> str:
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    def write(self, name: str, text: str, mode: int = 0o644) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def wanted(self, *files: Wanted, **changes) -> ConfigSet:
+        options = {"validate": self.validate, "reload": self.reload, "pid_file": ""} | changes
+        return ConfigSet(str(self.root), list(files), **options)
+
+    def reloads(self) -> int:
+        path = self.folder / "reloads"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def state(self) -> dict:
+        """All that is in the folder, with modes and links."""
+        found = {}
+        for path in sorted(self.root.rglob("*")):
+            name = str(path.relative_to(self.root))
+            if path.is_symlink():
+                found[name] = f"-> {os.readlink(path)}"
+            elif path.is_file():
+                found[name] = (stat.S_IMODE(path.stat().st_mode), path.read_text())
+        return found
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path)
+
+
+def deploy(config: ConfigSet) -> list[str]:
+    """What the module does."""
+    changes = config.changes()
+    if changes:
+        with config.staged() as stage:
+            config.test(stage)
+        config.apply(changes)
+    else:
+        config.test(config.root)
+    return [file.path for file, _found in changes]
+
+
+def test_a_valid_set_is_put_in_place_and_loaded(host):
+    host.write("conf.d/old.conf", "old\n")
+    host.write("conf.d/mine.conf", "mine\n", 0o600)
+    config = host.wanted(
+        Wanted("conf.d/shop.conf", "server shop;\n"),
+        Wanted("secret/key.conf", "key\n", 0o640),
+        Wanted("conf.d/old.conf", None),
+    )
+    assert deploy(config) == ["conf.d/shop.conf", "secret/key.conf", "conf.d/old.conf"]
+    assert host.state() == {
+        "main.conf": (0o644, "include conf.d/*.conf;\n"),
+        "conf.d/shop.conf": (0o644, "server shop;\n"),
+        "conf.d/mine.conf": (0o600, "mine\n"),
+        "secret/key.conf": (0o640, "key\n"),
+    }
+    assert host.reloads() == 1
+    assert deploy(config) == []
+    assert host.reloads() == 1
+
+
+def test_the_set_is_valid_as_a_whole(host):
+    """Each of these alone would be refused: the old main file is broken, and the new one needs the other."""
+    host.write("main.conf", "BROKEN\n")
+    deploy(host.wanted(Wanted("main.conf", "ok\n"), Wanted("conf.d/new.conf", "new\n")))
+    assert host.state()["main.conf"] == (0o644, "ok\n")
+
+
+def test_an_invalid_set_changes_nothing_and_fails_again(host):
+    host.write("conf.d/shop.conf", "server shop;\n", 0o640)
+    (host.root / "enabled").symlink_to("conf.d")
+    before = host.state()
+    config = host.wanted(Wanted("conf.d/shop.conf", "BROKEN\n"), Wanted("conf.d/blog.conf", "server blog;\n"))
+    for _run in range(2):
+        with pytest.raises(ConfigError, match="the configuration is not valid and was not put in place") as error:
+            deploy(config)
+        assert host.state() == before
+    assert host.reloads() == 0
+    # What the daemon said names the files where they will be, not where they were tried.
+    assert f"{host.root}/conf.d/shop.conf:1:BROKEN" in str(error.value)
+    assert error.value.outcome.rc == 1
+
+
+def test_nothing_to_change_over_a_broken_configuration_fails(host):
+    host.write("conf.d/shop.conf", "server shop;\n")
+    host.write("conf.d/other.conf", "BROKEN by somebody else\n")
+    with pytest.raises(ConfigError, match=r"conf.d/other.conf:1:BROKEN by somebody else"):
+        deploy(host.wanted(Wanted("conf.d/shop.conf", "server shop;\n")))
+
+
+def tricky(host) -> ConfigSet:
+    """Changes of a file, a mode, a link, a link that leads nowhere, something absent, and something to remove."""
+    host.write("conf.d/changed.conf", "old\n", 0o600)
+    host.write("conf.d/mode.conf", "same\n", 0o600)
+    host.write("conf.d/removed.conf", "old\n", 0o640)
+    host.write("available/site", "site\n")
+    (host.root / "conf.d" / "link.conf").symlink_to("../available/site")
+    (host.root / "conf.d" / "gone.conf").symlink_to("nowhere")
+    return host.wanted(
+        Wanted("conf.d/changed.conf", "new\n"),
+        Wanted("conf.d/mode.conf", "same\n", 0o644),
+        Wanted("conf.d/removed.conf", None),
+        Wanted("conf.d/link.conf", "site\n"),
+        Wanted("conf.d/gone.conf", None),
+        Wanted("conf.d/new.conf", "new\n"),
+    )
+
+
+def test_all_kinds_of_changes_are_made(host):
+    assert len(deploy(tricky(host))) == 6
+    assert host.state() == {
+        "main.conf": (0o644, "include conf.d/*.conf;\n"),
+        "available/site": (0o644, "site\n"),
+        "conf.d/changed.conf": (0o644, "new\n"),
+        "conf.d/mode.conf": (0o644, "same\n"),
+        "conf.d/link.conf": (0o644, "site\n"),
+        "conf.d/new.conf": (0o644, "new\n"),
+    }
+
+
+def test_a_failed_reload_puts_everything_back_and_loads_it(host):
+    config = tricky(host)
+    before = host.state()
+    config.reload = host.script("reload", f"echo reload >> {host.folder}/reloads; echo port in use >&2; exit 1")
+    for run in (1, 2):
+        with pytest.raises(ConfigError, match="the reload failed, the files before are back: port in use"):
+            deploy(config)
+        assert host.state() == before
+        assert host.reloads() == 2 * run
+    assert [name for name in os.listdir(host.root / "conf.d") if "tmp" in name] == []
+
+
+def test_files_that_cannot_be_written_put_everything_back(host, monkeypatch):
+    config = tricky(host)
+    before = host.state()
+    real = _config_set.write_atomic
+
+    def full(path, text, **how):
+        if path.endswith("new.conf") and path.startswith(str(host.root)):
+            raise OSError(28, "No space left on device")
+        real(path, text, **how)
+
+    monkeypatch.setattr(_config_set, "write_atomic", full)
+    with pytest.raises(OSError, match="No space left"):
+        deploy(config)
+    assert host.state() == before
+
+
+def test_a_configuration_that_is_valid_only_in_the_copy_is_put_back(host):
+    """The last word has the test of the files where they are."""
+    host.write("conf.d/shop.conf", "old\n")
+    before = host.state()
+    config = host.wanted(
+        Wanted("conf.d/shop.conf", "new\n"),
+        validate=host.script("validate", f'[ "$1" != {host.root} ] || {{ echo certificate missing; exit 1; }}') + " %s",
+    )
+    with pytest.raises(ConfigError, match="certificate missing"):
+        deploy(config)
+    assert host.state() == before
+
+
+def test_absolute_includes_are_tested_as_they_will_be(host):
+    host.write("main.conf", f"include {host.root}/conf.d/*.conf;\n")
+    host.write("conf.d/shop.conf", "BROKEN\n")
+    host.write("available/blog", "blog\n")
+    (host.root / "conf.d" / "blog.conf").symlink_to(host.root / "available" / "blog")
+    # Reads what the main file includes, and refuses it when it is not the copy's own.
+    validate = host.script(
+        "validate",
+        'for file in $(sed -n "s/^include \\(.*\\);/\\1/p" "$1/main.conf"); do\n'
+        '  case "$(readlink -f "$file")" in "$1"/*) ;; *) echo "outside: $file"; exit 1;; esac\n'
+        '  ! grep -Hn BROKEN "$file" || exit 1\n'
+        "done",
+    )
+    deploy(host.wanted(Wanted("conf.d/shop.conf", "mended\n"), validate=f"{validate} %s"))
+    assert host.state()["main.conf"] == (0o644, f"include {host.root}/conf.d/*.conf;\n")
+    assert host.state()["conf.d/blog.conf"] == f"-> {host.root}/available/blog"
+
+
+@pytest.mark.parametrize("target", ["{root}/available", "{outside}"], ids=["inside", "outside"])
+def test_a_trial_does_not_write_through_a_link_to_a_folder(host, target):
+    """sites-enabled may be a link to sites-available: what is only tried must not arrive there."""
+    host.write("available/shop.conf", "server shop;\n")
+    outside = host.folder / "outside"
+    outside.mkdir()
+    (outside / "shop.conf").write_text("server shop;\n")
+    (host.root / "enabled").symlink_to(target.format(root=host.root, outside=outside))
+    config = host.wanted(Wanted("enabled/shop.conf", "BROKEN\n"))
+    # A set that cannot be tried apart may be refused as well.
+    with suppress(ConfigError), config.staged() as stage:
+        assert (host.root / "enabled" / "shop.conf").read_text() == "server shop;\n"
+        with open(os.path.join(stage, "enabled", "shop.conf"), encoding="utf-8") as tried:
+            assert tried.read() == "BROKEN\n"
+    with pytest.raises(ConfigError):
+        deploy(config)
+    assert (host.root / "enabled" / "shop.conf").read_text() == "server shop;\n"
+
+
+def test_a_trial_leaves_no_copy_behind(host):
+    with host.wanted(Wanted("x.conf", "x\n")).staged() as stage:
+        assert stat.S_IMODE(os.stat(os.path.dirname(stage)).st_mode) == 0o700  # keys may be in it
+        assert os.path.exists(os.path.join(stage, "x.conf"))
+    assert not os.path.exists(os.path.dirname(stage))
+
+
+def test_a_folder_that_is_not_there_yet_is_made(host):
+    shutil.rmtree(host.root)
+    deploy(host.wanted(Wanted("main.conf", "x\n")))
+    assert host.state() == {"main.conf": (0o644, "x\n")}
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../other.conf", "conf.d/../../other.conf", ".."])
+def test_a_path_that_escapes_is_refused(host, path):
+    with pytest.raises(ConfigError, match=f"path {path} has to be relative to {host.root}, and inside of it"):
+        host.wanted(Wanted(path, "x"))
+
+
+def test_a_file_that_is_given_twice_is_refused(host):
+    with pytest.raises(ConfigError, match=r"conf.d/a is given twice; each file can have one content only"):
+        host.wanted(Wanted("conf.d/a", "x"), Wanted("b", "x"), Wanted("conf.d/./a", None))
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused(host):
+    (host.root / "conf.d").mkdir()
+    with pytest.raises(ConfigError, match="conf.d is neither a file nor a link; move it away, or use another path"):
+        host.wanted(Wanted("conf.d", "x")).changes()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "changed"),
+    [
+        (Wanted("file", "text\n"), False),
+        (Wanted("file", "text"), True),
+        (Wanted("file", "text\n", 0o600), True),
+        (Wanted("file", None), True),
+        (Wanted("link", "text\n"), True),
+        (Wanted("missing", None), False),
+        (Wanted("missing", ""), True),
+        (Wanted("file/below", None), False),
+    ],
+)
+def test_what_counts_as_a_change(host, wanted, changed):
+    host.write("file", "text\n")
+    (host.root / "link").symlink_to("file")
+    assert bool(host.wanted(wanted).changes()) is changed
+
+
+def test_look_tells_what_is_there(host):
+    host.write("file", "text\n", 0o640)
+    (host.root / "link").symlink_to("file")
+    assert look(str(host.root / "file")) == Found("text\n", 0o640, owner=(os.getuid(), os.getgid()))
+    assert look(str(host.root / "link")) == Found("text\n", link="file")
+    assert look(str(host.root / "missing")) == Found(None)
+
+
+def test_whether_the_daemon_is_there(host):
+    assert host.wanted().can_test()
+    assert not host.wanted(validate="no-such-daemon -t %s").can_test()
+
+
+# Workers: a daemon may take the signal to reload, refuse the files, and say so in its log only.
+
+
+@pytest.fixture
+def daemon(host, monkeypatch):
+    """Processes of a daemon as the kernel would list them; the reload script can change the list."""
+    pid_file = host.folder / "daemon.pid"
+    pid_file.write_text("4711\n")
+    children = host.folder / "children"
+    children.write_text("10 11 ")
+    real = _config_set.read_text
+    listed = {"/proc/4711/task/4711/children": str(children)}
+    monkeypatch.setattr(_config_set, "read_text", lambda path: real(listed.get(path, path)))
+    monkeypatch.setattr(_config_set, "_RELOAD_SECONDS", 0.3)
+    return partial(host.wanted, pid_file=str(pid_file)), children
+
+
+def test_new_workers_show_that_the_files_were_taken(host, daemon):
+    wanted, children = daemon
+    reload = host.script("reload", "exit 0")
+
+    def later():
+        time.sleep(0.1)
+        children.write_text("11 12 ")
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    deploy(wanted(Wanted("a.conf", "a\n"), reload=reload))
+    thread.join()
+    assert host.state()["a.conf"] == (0o644, "a\n")
+
+
+def test_no_new_workers_show_that_the_files_were_refused(host, daemon):
+    wanted, _children = daemon
+    before = host.state()
+    with pytest.raises(
+        ConfigError, match=r"did not start new workers, .* the files before are back. Its error log says"
+    ):
+        deploy(wanted(Wanted("a.conf", "a\n")))
+    assert host.state() == before
+    assert host.reloads() == 2
+
+
+def test_a_daemon_that_does_not_run_has_no_workers_to_wait_for(host, daemon):
+    wanted, children = daemon
+    children.unlink()
+    deploy(wanted(Wanted("a.conf", "a\n")))
+    assert "a.conf" in host.state()

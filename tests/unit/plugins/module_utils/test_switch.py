@@ -1,0 +1,638 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import threading
+import time
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.emperor.web.plugins.module_utils import _files, _switch
+from ansible_collections.emperor.web.plugins.module_utils._process import Result
+from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
+from ansible_collections.emperor.web.plugins.module_utils._switch import Switch, SwitchError, parse_statuses
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [
+        ("200", {200}, {199, 201}),
+        ("200-399,401,403", {200, 302, 399, 401, 403}, {400, 402, 404, 500}),
+        (" 200 , 204-205 ", {200, 204, 205}, {201}),
+        ("100-599", {100, 599}, set()),
+    ],
+)
+def test_parse_statuses(text, inside, outside):
+    found = parse_statuses(text)
+    assert inside <= found
+    assert not outside & found
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2xx", "200-", "-399", "20", "600", "200;204", "200-399-499", "200,,204", "ok", "399-200"]
+)
+def test_statuses_that_are_none_say_what_to_write(text):
+    with pytest.raises(SwitchError, match="is no HTTP status or range; write for example 200-399,401"):
+        parse_statuses(text)
+
+
+# A stage on which releases come and go.
+
+OLD, NEW = "aaaaaaaa-00000001", "bbbbbbbb-00000002"
+SECRET = "s3cret-value"
+
+
+class Server:
+    """A Unix socket that gives each connection an answer."""
+
+    def __init__(self, path: str, answer) -> None:
+        self.path, self.answer = path, answer
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.bind(path)
+        self.socket.listen(64)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _address = self.socket.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):  # the other side may have given up
+                connection.sendall(self.answer(connection))
+
+    def close(self) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join()
+        os.unlink(self.path)
+
+
+class Emperor:
+    """Starts and stops a fake app for each file that comes and goes, as uWSGI's Emperor does."""
+
+    def __init__(self, vassals: str, run: str) -> None:
+        self.vassals, self.run = vassals, run
+        # What the app of a release answers: a status, a list of them one after another, None for nothing at all,
+        # "crash" for one that dies once it has started, "cursed" for one that the Emperor gives up at the start.
+        self.behaviour: dict[str, int | list[int | None] | str | None] = {}
+        self.busy: dict[str, int] = {}  # how many times a release's workers are seen busy
+        self.running: dict[str, list[Server]] = {}
+        self.crashed: set[str] = set()
+        self.blacklist: dict[str, int] = {}  # attempts; the first one is 0
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.stopped: list[str] = []
+        self.server = Server(f"{run}/emperor.stats", lambda _connection: json.dumps(self.stats()).encode())
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+
+    def stats(self) -> dict:
+        names = sorted(set(self.running) | self.crashed)
+        listed = [{"id": f"{self.vassals}/{name}.ini", "attempt": count} for name, count in self.blacklist.items()]
+        dead = self.crashed - set(self.blacklist)
+        alive = [{"id": f"{self.vassals}/{name}.ini", "respawns": int(name in dead)} for name in names]
+        return {"vassals": alive, "blacklist": listed}
+
+    def watch(self) -> None:
+        while not self.over.wait(0.005):
+            wanted = {name.removesuffix(".ini") for name in os.listdir(self.vassals) if name.endswith(".ini")}
+            for name in wanted - set(self.running) - self.crashed:
+                self.start(name)
+            for name in set(self.running) - wanted:
+                self.stop(name)
+            self.crashed &= wanted
+
+    def start(self, name: str) -> None:
+        if self.behaviour.get(name) in ("crash", "cursed"):
+            self.crashed.add(name)
+            if self.behaviour[name] == "cursed":
+                self.blacklist[name] = self.blacklist.get(name, -1) + 1
+            return
+        self.running[name] = [
+            Server(f"{self.run}/{name}.sock", lambda connection: self.page(name, connection)),
+            Server(f"{self.run}/{name}.stats", lambda _connection: self.workers(name)),
+        ]
+
+    def stop(self, name: str) -> None:
+        for server in reversed(self.running.pop(name)):
+            server.close()
+        self.stopped.append(name)
+
+    def page(self, name: str, connection) -> bytes:
+        _modifier, size, _modifier2 = struct.unpack("<BHB", connection.recv(4, socket.MSG_WAITALL))
+        body, parts = connection.recv(size, socket.MSG_WAITALL), []
+        while body:
+            (length,) = struct.unpack("<H", body[:2])
+            parts.append(body[2 : 2 + length].decode())
+            body = body[2 + length :]
+        self.asked.append((name, dict(zip(parts[::2], parts[1::2]))))
+        status = self.behaviour.get(name, 200)
+        if isinstance(status, list):
+            status = status.pop(0) if len(status) > 1 else status[0]
+        return b"" if status is None else f"HTTP/1.1 {status} x\r\nX-Emperor-Release: {name}\r\n\r\n".encode()
+
+    def workers(self, name: str) -> bytes:
+        left = self.busy.get(name, 0)
+        self.busy[name] = max(0, left - 1)
+        return json.dumps({"listen_queue": 0, "workers": [{"status": "busy" if left else "idle"}]}).encode()
+
+    def close(self) -> None:
+        self.over.set()
+        self.thread.join()
+        for name in list(self.running):
+            self.stop(name)
+        self.server.close()
+
+
+class Stage:
+    """The folders of an app with two finished releases, and a switch between them."""
+
+    def __init__(self, root, run) -> None:
+        self.root, self.run = root, str(run)
+        self.layout = Layout(str(root / "srv"))
+        self.vassals = root / "vassals"
+        self.vassals.mkdir()
+        (root / "srv" / "static").mkdir(parents=True)
+        for number, name in enumerate((OLD, NEW)):
+            folder = root / "srv" / "releases" / name
+            folder.mkdir(parents=True)
+            Manifest(
+                id=name,
+                app="shop",
+                revision=f"{name[:8]}{'0' * 32}",
+                version="v1",
+                source="x",
+                project=".",
+                settings="shop.settings",
+                wsgi="shop.wsgi:application",
+                requirements="requirements.txt",
+                python="3.12",
+                venv="/venv",
+                created=float(number),
+                uwsgi={"processes": 2},
+            ).write(str(folder))
+            (folder / "env").write_text(json.dumps({"SECRET_KEY": SECRET}))
+
+    def switch(self, release: str = NEW, **options) -> Switch:
+        return Switch(
+            {
+                "name": "shop",
+                "release": release,
+                "root": self.layout.root,
+                "vassals": str(self.vassals),
+                "run_directory": self.run,
+                "unit": "uwsgi-emperor@shop",
+                "host": "shop.example.com",
+                "health_path": "/health/",
+                "health_status": {200, 204},
+                "https": False,
+                "timeout": 10,
+                "confirm": None,
+                "drain": 5,
+            }
+            | options
+        )
+
+    def inis(self) -> list[str]:
+        return sorted(path.stem for path in self.vassals.glob("*.ini"))
+
+    def history(self) -> list[dict]:
+        return [json.loads(line) for line in (self.root / "srv" / "releases.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def stage(tmp_path, tmp_path_factory, monkeypatch):
+    def write(path, text, *, mode=0o644, uid=-1, gid=-1):
+        _files.write_atomic(path, text, mode=mode)
+
+    monkeypatch.setattr(_switch, "write_atomic", write)
+    monkeypatch.setattr(_switch, "account", lambda name: SimpleNamespace(pw_name=name, pw_uid=1, pw_gid=1))
+    monkeypatch.setattr(_switch, "_PAUSE", 0.01)
+    monkeypatch.setattr(_switch, "_PATIENCE", 0.15)
+    monkeypatch.setattr(_switch, "_CONFIRM_SECONDS", 0.2)
+    monkeypatch.setattr(Switch, "_log", lambda _self, _since: ["booting", "ValueError: no wheels", "going down"])
+    return Stage(tmp_path, tmp_path_factory.mktemp("r"))
+
+
+@pytest.fixture
+def emperor(stage):
+    emperor = Emperor(str(stage.vassals), stage.run)
+    yield emperor
+    emperor.close()
+
+
+@pytest.fixture
+def live(stage, emperor):
+    """The old release is live."""
+    stage.switch(OLD).go()
+    emperor.asked.clear()
+
+
+@pytest.fixture
+def web_server(stage, http_server):
+    """A web server that tells the release behind current, or what it is told to."""
+    asked = []
+
+    def answer(request):
+        asked.append((request.path, request.headers["Host"]))
+        status, release = answer.fixed or (200, stage.layout.live())
+        return status, ({"X-Emperor-Release": release} if release else {}), b""
+
+    answer.fixed = None
+    with http_server(answer) as url:
+        yield SimpleNamespace(url=f"{url}/", answer=answer, asked=asked)
+
+
+def test_the_first_release_goes_live(stage, emperor):
+    switch = stage.switch(OLD)
+    assert switch.needed()
+    result = switch.go()
+    assert os.readlink(stage.layout.current) == f"releases/{OLD}"
+    assert stage.inis() == [OLD]
+    assert set(result["seconds"]) == {"start", "publish", "switch", "confirm", "retire"}
+    assert not stage.switch(OLD).needed()
+
+
+def test_a_healthy_release_takes_over(stage, emperor, live):
+    result = stage.switch().go()
+    assert result["served"] == ""
+    assert os.readlink(stage.layout.current) == f"releases/{NEW}"
+    assert stage.inis() == [NEW]
+    assert emperor.stopped == [OLD]
+    entry = stage.history()[-1]
+    assert entry["result"] == "live"
+    assert (entry["release"], entry["previous"], entry["version"]) == (NEW, OLD, "v1")
+    assert entry["revision"].startswith("bbbbbbbb")
+    assert entry["time"] == pytest.approx(time.time(), abs=60)
+    assert stage.layout.last_live(2) == [NEW, OLD]
+
+
+def test_it_is_asked_as_a_visitor_would_ask(stage, emperor):
+    stage.switch(https=True).go()
+    name, variables = emperor.asked[0]
+    assert name == NEW
+    expected = {"PATH_INFO": "/health/", "HTTP_HOST": "shop.example.com", "HTTPS": "on"}
+    assert {key: variables[key] for key in expected} == expected
+
+
+def test_the_file_of_a_vassal_is_not_for_everybody(stage, emperor):
+    stage.switch().go()
+    ini = stage.vassals / f"{NEW}.ini"
+    assert ini.stat().st_mode & 0o777 == 0o640
+    assert f"socket = {stage.run}/{NEW}.sock\n" in ini.read_text()
+    assert "\nprocesses = 2\n" in ini.read_text()
+    assert SECRET not in ini.read_text()
+
+
+@pytest.mark.parametrize("answers", [[503, 503, 200], [None, 204]], ids=["warming up", "closing connections"])
+def test_a_release_may_need_a_moment(stage, emperor, live, answers):
+    emperor.behaviour[NEW] = answers
+    stage.switch().go()
+    assert stage.layout.live() == NEW
+
+
+def assert_nothing_happened(stage):
+    assert os.readlink(stage.layout.current) == f"releases/{OLD}"
+    assert stage.inis() == [OLD]
+    assert stage.history()[-1]["result"] == "failed"
+    assert stage.history()[-1]["release"] == NEW
+    assert stage.layout.last_live(2) == [OLD]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (500, "/health/ (Host: shop.example.com) answers 500"),
+        (404, "answers 404; set the health path to one that exists, for example health: {path: /admin/login/}"),
+        (400, "answers 400; Django answers so when ALLOWED_HOSTS has not shop.example.com"),
+        (301, "answers 301"),
+    ],
+)
+def test_a_wrong_answer_stops_the_release(stage, emperor, live, status, said):
+    emperor.behaviour[NEW] = status
+    started = time.monotonic()
+    with pytest.raises(SwitchError) as error:
+        stage.switch(timeout=30).go()
+    assert time.monotonic() - started < 5  # it does not get better, so the time-out is not waited for
+    assert f"release {NEW} is not healthy: " in str(error.value)
+    assert said in str(error.value)
+    assert "ValueError: no wheels" in str(error.value)
+    assert error.value.log[0] == "booting"
+    assert_nothing_happened(stage)
+    assert emperor.stopped == [NEW]
+
+
+@pytest.mark.parametrize("behaviour", ["crash", "cursed"])
+def test_a_crash_is_noticed_at_once(stage, emperor, live, behaviour):
+    emperor.behaviour[NEW] = behaviour
+    started = time.monotonic()
+    with pytest.raises(SwitchError, match=f"release {NEW} does not start; ValueError: no wheels"):
+        stage.switch(timeout=30).go()
+    assert time.monotonic() - started < 3
+    assert_nothing_happened(stage)
+
+
+def test_the_crash_of_another_release_is_none_of_this_one(stage, emperor, live):
+    emperor.crashed.add(OLD)  # it was started again some time ago
+    emperor.behaviour[NEW] = [None, None, None, 200]
+    stage.switch().go()
+    assert stage.layout.live() == NEW
+
+
+def test_crashes_of_an_earlier_attempt_do_not_count(stage, emperor, live):
+    """The Emperor remembers them; the release may have been built again, or its database be back."""
+    emperor.blacklist[NEW] = 2
+    emperor.behaviour[NEW] = [None, None, None, 200]
+    stage.switch().go()
+    assert stage.layout.live() == NEW
+    emperor.crashed.add(NEW)
+    emperor.behaviour[NEW] = [None, None, 200]
+    stage.switch().confirm_live()
+
+
+def test_no_answer_in_time_stops_the_release(stage, emperor, live):
+    emperor.behaviour[NEW] = None
+    with pytest.raises(SwitchError, match=r"is not healthy: no answer within 0.3 s"):
+        stage.switch(timeout=0.3).go()
+    assert_nothing_happened(stage)
+
+
+def test_a_release_that_hangs_is_told_from_one_that_does_not_listen(stage, emperor, live, monkeypatch):
+    monkeypatch.setattr(Emperor, "page", lambda *_arguments: time.sleep(0.5) or b"")
+    with pytest.raises(SwitchError, match="it accepted the request for /health/, but did not answer it"):
+        stage.switch(timeout=0.3).go()
+    assert_nothing_happened(stage)
+
+
+def test_a_second_run_after_a_failure_repairs_it(stage, emperor, live):
+    emperor.behaviour[NEW] = 500
+    with pytest.raises(SwitchError):
+        stage.switch().go()
+    emperor.behaviour[NEW] = 200
+    assert stage.switch().needed()
+    stage.switch().go()
+    assert stage.layout.live() == NEW
+
+
+def test_without_an_emperor_nothing_is_written(stage):
+    with pytest.raises(SwitchError, match="the Emperor does not run; see systemctl status uwsgi-emperor@shop"):
+        stage.switch().go()
+    assert stage.inis() == []
+    assert stage.layout.live() is None
+
+
+def test_a_release_that_was_never_finished_is_named(stage, emperor):
+    os.unlink(os.path.join(stage.layout.release(NEW), "release.json"))
+    switch = stage.switch()
+    assert switch.needed()
+    with pytest.raises(
+        SwitchError, match=f"release {NEW} does not exist or was never finished; build it with django_rel"
+    ):
+        switch.go()
+
+
+# Confirming.
+
+
+def test_the_web_server_confirms_the_release(stage, emperor, live, web_server):
+    assert stage.switch(confirm=web_server.url).go()["served"] == NEW
+    assert web_server.asked[0] == ("/health/", "shop.example.com")
+
+
+def test_another_release_at_the_web_server_means_going_back(stage, emperor, live, web_server):
+    web_server.answer.fixed = (200, OLD)
+    with pytest.raises(SwitchError) as error:
+        stage.switch(confirm=web_server.url).go()
+    assert f"with release {OLD}, not with {NEW}; {OLD} is live again" in str(error.value)
+    assert_nothing_happened(stage)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "said"), [((502, None), "with status 502 of no release"), ((200, None), "with status 200 of no release")]
+)
+def test_a_web_server_that_names_no_release_means_going_back(stage, emperor, live, web_server, fixed, said):
+    web_server.answer.fixed = fixed
+    with pytest.raises(SwitchError) as error:
+        stage.switch(confirm=web_server.url).go()
+    assert said in str(error.value)
+    assert f"(Host: shop.example.com) {said}" in str(error.value)
+    assert_nothing_happened(stage)
+
+
+def test_a_web_server_that_is_down_means_going_back(stage, emperor, live):
+    with pytest.raises(SwitchError, match=r"an error \(.*refused.*\) of no release"):
+        stage.switch(confirm="http://127.0.0.1:1/").go()
+    assert_nothing_happened(stage)
+
+
+def test_the_first_release_stays_when_the_web_server_does_not_know_it(stage, emperor, web_server):
+    """There is nothing to go back to, and the mistake is the web server's."""
+    web_server.answer.fixed = (404, None)
+    with pytest.raises(SwitchError, match="look at its error log"):
+        stage.switch(OLD, confirm=web_server.url).go()
+    assert stage.inis() == [OLD]
+
+
+# A second run.
+
+
+def test_a_release_that_is_live_alone_needs_nothing(stage, emperor, live):
+    assert not stage.switch(OLD).needed()
+    assert stage.switch(NEW).needed()
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        pytest.param(lambda stage: (stage.vassals / f"{OLD}.ini").write_text("[uwsgi]\n"), id="its file was edited"),
+        pytest.param(lambda stage: (stage.vassals / f"{OLD}.ini").unlink(), id="its file is gone"),
+        pytest.param(lambda stage: os.unlink(stage.layout.current), id="current is gone"),
+        pytest.param(lambda stage: (stage.vassals / "other.ini").write_text("x"), id="another vassal runs"),
+    ],
+)
+def test_drift_is_noticed_and_mended(stage, emperor, live, drift):
+    emperor.over.set()  # nothing of this depends on the moment when the Emperor looks
+    emperor.thread.join()
+    drift(stage)
+    assert stage.switch(OLD).needed()
+    emperor.over.clear()
+    emperor.thread = threading.Thread(target=emperor.watch, daemon=True)
+    emperor.thread.start()
+    stage.switch(OLD).go()
+    assert not stage.switch(OLD).needed()
+
+
+def test_a_live_release_is_asked_whether_it_is_well(stage, emperor, live, web_server):
+    result = stage.switch(OLD, confirm=web_server.url).confirm_live()
+    assert result["served"] == OLD
+    assert [name for name, _variables in emperor.asked] == [OLD]
+
+
+def test_a_live_release_that_is_ill_fails_and_stays(stage, emperor, live):
+    emperor.behaviour[OLD] = 500
+    with pytest.raises(SwitchError, match=f"release {OLD} is not healthy: .* answers 500"):
+        stage.switch(OLD).confirm_live()
+    assert stage.inis() == [OLD]
+    assert stage.layout.live() == OLD
+
+
+def test_a_live_release_is_never_stopped(stage, emperor, live):
+    """Even when it is ill, and its file has to be written again: nothing else could serve."""
+    (stage.vassals / f"{OLD}.ini").write_text("[uwsgi]\n")
+    emperor.behaviour[OLD] = 500
+    with pytest.raises(SwitchError):
+        stage.switch(OLD).go()
+    assert stage.inis() == [OLD]
+
+
+# Retiring.
+
+
+def test_requests_in_flight_are_waited_for(stage, emperor, live):
+    emperor.busy[OLD] = 3
+    stage.switch().go()
+    assert emperor.busy[OLD] == 0
+    assert emperor.stopped == [OLD]
+
+
+def test_waiting_ends(stage, emperor, live):
+    emperor.busy[OLD] = 1_000_000
+    started = time.monotonic()
+    stage.switch(drain=0.3).go()
+    assert 0.3 <= time.monotonic() - started < 4
+    assert stage.inis() == [NEW]
+
+
+# Static files.
+
+
+def write(folder, files):
+    for name, content in files.items():
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as handle:
+            handle.write(content)
+
+
+def test_static_files_of_all_releases_are_there(stage, emperor):
+    static = stage.root / "srv" / "static"
+    write(f"{stage.layout.release(OLD)}/static", {"a.css": "old", "a.1.css": "old", "x/gone.js": "old"})
+    write(f"{stage.layout.release(NEW)}/static", {"a.css": "new", "a.2.css": "new", "y/z/b.js": "new"})
+    stage.switch(OLD).go()
+    stage.switch(NEW).go()
+    found = {str(path.relative_to(static)): path.read_text() for path in static.rglob("*") if path.is_file()}
+    assert found == {"a.css": "new", "a.1.css": "old", "x/gone.js": "old", "a.2.css": "new", "y/z/b.js": "new"}
+    # The same file costs no space, and replacing the name left the old release's own as it was.
+    assert os.path.samefile(static / "a.css", f"{stage.layout.release(NEW)}/static/a.css")
+    with open(f"{stage.layout.release(OLD)}/static/a.css", encoding="utf-8") as handle:
+        assert handle.read() == "old"
+
+
+def test_static_files_are_copied_where_links_are_not_possible(stage, emperor, monkeypatch):
+    write(f"{stage.layout.release(NEW)}/static", {"a.css": "new"})
+
+    def other_file_system(*_arguments, **_options):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", other_file_system)
+    stage.switch().go()
+    assert (stage.root / "srv" / "static" / "a.css").read_text() == "new"
+
+
+def test_static_files_are_published_before_the_traffic_moves(stage, emperor, live, monkeypatch):
+    write(f"{stage.layout.release(NEW)}/static", {"a.css": "new"})
+    there = []
+    real = _switch.replace_link
+
+    def moved(path, target):
+        there.append((stage.root / "srv" / "static" / "a.css").exists())
+        real(path, target)
+
+    monkeypatch.setattr(_switch, "replace_link", moved)
+    stage.switch().go()
+    assert there == [True]
+
+
+def test_a_release_that_cannot_be_published_does_not_run_on(stage, emperor, live):
+    """A full disk for example: the release before serves on, alone, and the history tells of the attempt."""
+    write(f"{stage.layout.release(NEW)}/static", {"a.css": "new"})
+    (stage.root / "srv" / "static" / "a.css").mkdir()
+    with pytest.raises((SwitchError, OSError)):
+        stage.switch().go()
+    assert_nothing_happened(stage)
+
+
+# The log.
+
+
+@pytest.fixture
+def journal(monkeypatch):
+    """What journalctl would say."""
+    said = SimpleNamespace(text="", argv=[])
+
+    def run(argv, **_options):
+        said.argv = argv
+        return Result(argv, 0, said.text, "")
+
+    monkeypatch.setattr(_switch, "run", run)
+    return said
+
+
+def test_the_log_has_no_secrets(tmp_path, tmp_path_factory, journal):
+    stage = Stage(tmp_path, tmp_path_factory.mktemp("r"))
+    journal.text = f"first\nImproperlyConfigured: bad SECRET_KEY {SECRET}\n"
+    assert stage.switch()._log(1000.0) == ["first", "ImproperlyConfigured: bad SECRET_KEY ********"]
+    assert "--unit=uwsgi-emperor@shop" in journal.argv
+    assert "--since=@999" in journal.argv
+
+
+@pytest.mark.parametrize(
+    ("lines", "cause"),
+    [
+        (
+            [
+                "Traceback (most recent call last):",
+                "  x",
+                "ModuleNotFoundError: No module named 'shop.wsgi'",
+                "unable to load",
+            ],
+            "ModuleNotFoundError: No module named 'shop.wsgi'",
+        ),
+        (["django.core.exceptions.ImproperlyConfigured: x", "KeyError: 'DB'"], "KeyError: 'DB'"),
+        (["SystemExit: 3"], "SystemExit: 3"),
+        (["[strict-mode] unknown config directive: procesess"], "[strict-mode] unknown config directive: procesess"),
+    ],
+)
+def test_the_cause_is_part_of_the_message(stage, emperor, live, monkeypatch, lines, cause):
+    monkeypatch.setattr(Switch, "_log", lambda _self, _since: lines)
+    emperor.behaviour[NEW] = "crash"
+    with pytest.raises(SwitchError) as error:
+        stage.switch().go()
+    assert str(error.value) == f"release {NEW} does not start; {cause}"
+    assert stage.history()[-1]["reason"] == str(error.value)
+
+
+def test_no_cause_in_the_log_adds_nothing(stage, emperor, live, monkeypatch):
+    monkeypatch.setattr(Switch, "_log", lambda _self, _since: ["booting", "Errors happen"])
+    emperor.behaviour[NEW] = "crash"
+    with pytest.raises(SwitchError) as error:
+        stage.switch().go()
+    assert str(error.value) == f"release {NEW} does not start"
+
+
+def test_defaults_follow_from_the_name():
+    switch = Switch(
+        {"name": "shop", "release": NEW, "root": None, "vassals": None, "run_directory": None, "unit": None}
+    )
+    assert switch.layout.root == "/srv/django/shop"
+    assert (switch.vassals, switch.run_directory) == ("/etc/uwsgi/emperor/shop", "/run/emperor/shop")
+    assert switch.unit == "uwsgi-emperor@shop"

@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible_collections.emperor.web.plugins.module_utils import _config_set, _files
+from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, Found, Wanted
+from ansible_collections.emperor.web.plugins.modules import nginx_config
+from ansible_collections.emperor.web.plugins.modules.nginx_config import diff_of, wanted_file
+
+
+def entry(**changes) -> dict:
+    return {"path": "conf.d/a.conf", "content": "a\n", "mode": "0644", "state": "present"} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Wanted("conf.d/a.conf", "a\n", 0o644)),
+        ({"mode": "0600"}, Wanted("conf.d/a.conf", "a\n", 0o600)),
+        ({"mode": "640"}, Wanted("conf.d/a.conf", "a\n", 0o640)),
+        ({"state": "absent"}, Wanted("conf.d/a.conf", None, 0o644)),
+        ({"content": ""}, Wanted("conf.d/a.conf", "", 0o644)),
+    ],
+)
+def test_an_entry_is_a_wanted_file(changes, expected):
+    assert wanted_file(entry(**changes)) == expected
+
+
+@pytest.mark.parametrize("mode", ["u=rw", "0888", "", "rw-r--r--"])
+def test_a_mode_that_is_none_says_how_to_write_it(mode):
+    with pytest.raises(ConfigError, match="of conf.d/a.conf is no octal number; write it as '0644'"):
+        wanted_file(entry(mode=mode))
+
+
+def test_diff():
+    changes = [
+        (Wanted("new", "a\n"), Found(None)),
+        (Wanted("changed", "a\n"), Found("b\n", 0o644)),
+        (Wanted("gone", None), Found("b\n", link="../available/gone")),
+    ]
+    assert diff_of(changes) == [
+        {"before_header": "new", "after_header": "new", "before": "", "after": "a\n"},
+        {"before_header": "changed", "after_header": "changed", "before": "b\n", "after": "a\n"},
+        {"before_header": "gone -> ../available/gone", "after_header": "gone (absent)", "before": "b\n", "after": ""},
+    ]
+
+
+# The module.
+
+
+@pytest.fixture
+def nginx(tmp_path, monkeypatch):
+    """A folder, and commands in place of Nginx: the test refuses the word BROKEN."""
+    real = _config_set.look
+
+    def look(path):
+        found = real(path)
+        return Found(found.content, found.mode, found.link)
+
+    monkeypatch.setattr(_config_set, "look", look)  # files belong to root on a host
+    monkeypatch.setattr(
+        _config_set,
+        "write_atomic",
+        lambda path, text, *, mode=0o644, uid=-1, gid=-1: _files.write_atomic(path, text, mode=mode),
+    )
+    root = tmp_path / "nginx"
+    root.mkdir()
+    (root / "nginx.conf").write_text("events {}\n")
+    for name, text in {"test": '! grep -Rn BROKEN "$1"/', "reload": f"echo x >> {tmp_path}/reloads"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    return {"root": str(root), "validate": f"{tmp_path}/test %s", "reload": f"{tmp_path}/reload", "pid_file": ""}
+
+
+def state(nginx) -> dict[str, str]:
+    return {
+        os.path.relpath(os.path.join(parent, name), nginx["root"]): _files.read_text(os.path.join(parent, name))
+        for parent, _folders, names in os.walk(nginx["root"])
+        for name in names
+    }
+
+
+def test_check_mode_foretells_the_real_run_and_a_second_one_changes_nothing(run_module, nginx, tmp_path):
+    arguments = nginx | {"files": [{"path": "conf.d/a.conf", "content": "a\n"}, {"path": "b", "state": "absent"}]}
+    before = state(nginx)
+    foretold = run_module(nginx_config, arguments, check=True)
+    assert state(nginx) == before
+    real = run_module(nginx_config, arguments)
+    again = run_module(nginx_config, arguments)
+    assert [result["changed"] for result in (foretold, real, again)] == [True, True, False]
+    assert foretold["files"] == real["files"] == ["conf.d/a.conf"]
+    assert foretold["diff"] == real["diff"]
+    assert (again["files"], again["diff"]) == ([], [])
+    assert all(result["tested"] for result in (foretold, real, again))
+    assert state(nginx) == before | {"conf.d/a.conf": "a\n"}
+    assert (tmp_path / "reloads").read_text() == "x\n"
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_broken_file_fails_each_time_and_changes_nothing(run_module, nginx, check):
+    arguments = nginx | {"files": [{"path": "conf.d/a.conf", "content": "BROKEN\n"}]}
+    before = state(nginx)
+    for _run in range(2):
+        result = run_module(nginx_config, arguments, check=check)
+        assert f"not valid and was not put in place: {nginx['root']}/conf.d/a.conf:1:BROKEN" in result["msg"]
+        assert result["rc"] == 1
+        assert {"cmd", "stdout", "stderr"} <= set(result)
+        assert state(nginx) == before
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_broken_host_is_noticed_without_a_change(run_module, nginx, check):
+    with open(f"{nginx['root']}/mine.conf", "w", encoding="utf-8") as mine:
+        mine.write("BROKEN\n")
+    result = run_module(
+        nginx_config, nginx | {"files": [{"path": "nginx.conf", "content": "events {}\n"}]}, check=check
+    )
+    assert "mine.conf:1:BROKEN" in result["msg"]
+
+
+def test_a_host_without_the_daemon(run_module, nginx):
+    arguments = nginx | {"validate": "no-such-daemon -t %s", "files": [{"path": "a", "content": "a\n"}]}
+    foretold = run_module(nginx_config, arguments, check=True)
+    assert (foretold["changed"], foretold["tested"]) == (True, False)
+    result = run_module(nginx_config, arguments)
+    assert result["msg"] == "no-such-daemon is not installed, so nothing can test the files"
+    assert set(state(nginx)) == {"nginx.conf"}
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ([{"path": "a"}], "state is present but all of the following are missing: content"),
+        ([{"path": "a", "content": "x", "mode": "u=rw"}], "mode 'u=rw' of a is no octal number; write it as '0644'"),
+        ([{"path": "../a", "content": "x"}], "path ../a has to be relative to"),
+        ([{"path": "a", "content": "x"}, {"path": "./a", "state": "absent"}], "a is given twice"),
+        ([{"path": "nginx.conf/a", "content": "x"}], "nginx.conf"),
+    ],
+    ids=["no content", "mode", "outside", "twice", "below a file"],
+)
+def test_bad_entries_are_refused(run_module, nginx, files, said):
+    before = state(nginx)
+    result = run_module(nginx_config, nginx | {"files": files})
+    assert said in result["msg"]
+    assert state(nginx) == before
