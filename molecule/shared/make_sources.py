@@ -24,7 +24,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 PROBE = Path(__file__).parent / "probe"
+GUESTBOOK = Path(__file__).parents[2] / "examples/guestbook"
 REQUIREMENTS = "django~=5.2.0\n"
+# Without its binary part it is one wheel for every Python, and needs the system's libpq5.
+PSYCOPG = "psycopg~=3.2"
 PYPROJECT = """[project]
 name = "probe"
 version = "1"
@@ -117,12 +120,21 @@ BROKEN = {
 
 
 def make_archives(top: Path, uv: Path) -> None:
-    """A .tar.gz with a lock file, and a .zip with pyproject.toml alone; each has a top folder, as code hosts make."""
+    """A lock file in a .tar.gz, pyproject.toml alone in a .zip, the example with a driver of PostgreSQL.
+
+    Each has a top folder, as the archives of code hosts have.
+    """
     archives = top / "archives"
     locked = project(top / "locked/probe-1.0", "tar.gz with uv.lock", pyproject__toml=PYPROJECT)
     run(uv, "lock", "--quiet", cwd=locked)
     alone = project(top / "alone/probe-1.0", "zip with pyproject.toml", pyproject__toml=PYPROJECT)
     archives.mkdir()
+    postgres = top / "postgres/guestbook"
+    shutil.copytree(GUESTBOOK, postgres, ignore=shutil.ignore_patterns("__pycache__"))
+    with open(postgres / "requirements.txt", "a") as handle:
+        handle.write(f"{PSYCOPG}\n")
+    shutil.make_archive(str(archives / "postgres"), "gztar", postgres.parent, postgres.name)
+    shutil.rmtree(postgres.parent)
     shutil.make_archive(str(archives / "locked"), "gztar", locked.parent, locked.name)
     shutil.make_archive(str(archives / "alone"), "zip", alone.parent, alone.name)
     shutil.rmtree(locked.parent)
@@ -133,8 +145,9 @@ def make_index(top: Path, uv_version: str) -> None:
     """A package index of the few packages that the probe and the role need, as wheels for any Python 3."""
     index = top / "simple"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--dest", str(index)]
-    wanted = [REQUIREMENTS.strip(), "typing-extensions", f"uv=={uv_version}", "pip", "setuptools"]
+    wanted = [REQUIREMENTS.strip(), PSYCOPG, "typing-extensions", f"uv=={uv_version}", "pip", "setuptools"]
     subprocess.run([*command, *wanted], check=True)
+    subprocess.run([*command, "--no-deps", "--requirement", str(GUESTBOOK / "requirements.txt")], check=True)
     for wheel in list(index.glob("*.whl")):
         name = wheel.name.split("-")[0].lower().replace("_", "-")
         (index / name).mkdir(exist_ok=True)

@@ -76,6 +76,8 @@ class LocalSource:
             self.revision = file_digest(path).hexdigest()
         else:
             raise SourceError(f"source {path} does not exist on the controller; give a Git URL, an archive or a folder")
+        if os.path.isdir(path) and ".gitmodules" in names:
+            raise SourceError(f"source {path} uses Git submodules, which are not supported; add their files to it")
         if not any(os.path.basename(name) == "manage.py" for name in names):
             raise SourceError(f"source {path} has no manage.py, so it is no Django project; give the project's folder")
 
@@ -104,5 +106,5 @@ class LocalSource:
 
 def split_login(source: str) -> tuple[str, str]:
     """Cut user and password out of an HTTP URL, so that the module's arguments can be logged."""
-    found = re.match(r"(https?://)([^/@\s]+)@(.*)", source)
+    found = re.match(r"(https?://)([^/\s]*)@(.*)", source)
     return (found.group(1) + found.group(3), found.group(2)) if found else (source, "")

@@ -114,7 +114,8 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
         raise AnsibleFilterError(
             f"django_apps: the name {name} belongs to the system; use another one, for example my-{name}"
         )
-    domains = [_domain(str(domain), name) for domain in app["domains"]]
+    given = [app["domains"]] if isinstance(app["domains"], str) else app["domains"]
+    domains = [_domain(str(domain), name) for domain in given]
     folder = f"{root.rstrip('/')}/{name}"
     for path in app.get("writable") or []:
         if any(str(path) == home or str(path).startswith(f"{home}/") for home in _HOMES):
@@ -148,7 +149,9 @@ def _suggest(name: str) -> str:
 
 def _domain(domain: str, name: str) -> str:
     try:
-        return str(ipaddress.ip_address(domain))
+        address = ipaddress.ip_address(re.sub(r"^\[(.*)\]$", r"\1", domain))
+        # A client writes an IPv6 address in brackets, so Django and Nginx know it by that name.
+        return f"[{address}]" if address.version == 6 else str(address)
     except ValueError:
         pass
     if len(domain) > 253 or not all(_LABEL.fullmatch(label) for label in domain.split(".")):

@@ -379,7 +379,7 @@ class Builder:
         """Remove what no kept release needs."""
         finished = self.layout.finished()
         kept = {self.layout.live(), *self.layout.last_live(2)}
-        kept |= {manifest.id for manifest in finished[-self.options["keep"] :]}
+        kept |= {manifest.id for manifest in finished[::-1][: self.options["keep"]]}
         # A release whose socket is still there has workers that may yet import from it.
         kept |= {
             manifest.id for manifest in finished if os.path.exists(f"{self.layout.release(manifest.id)}/live.sock")
@@ -401,12 +401,15 @@ class Builder:
         return [os.path.join(self.layout.static, name) for name in relative_files(self.layout.static) - wanted]
 
     def _forget_commits(self, kept: set[str]) -> None:
-        refs = os.path.join(self.layout.mirror, "refs", "emperor")
-        forgotten = set(os.listdir(refs)) - kept if os.path.isdir(refs) else set()
-        for commit in forgotten:
-            os.unlink(os.path.join(refs, commit))
+        if not os.path.isdir(self.layout.mirror):
+            return
+        git = ["git", "-C", self.layout.mirror]
+        listed = run([*git, "for-each-ref", "--format=%(refname)", "refs/emperor/"]).stdout.split()
+        forgotten = [ref for ref in listed if ref.rpartition("/")[2] not in kept]
+        for ref in forgotten:
+            run([*git, "update-ref", "-d", ref])
         if forgotten:
-            run(["git", "-C", self.layout.mirror, "gc", "--quiet", "--prune=now"], timeout=self.options["timeout"])
+            run([*git, "gc", "--quiet", "--prune=now"], timeout=self.options["timeout"])
 
 
 def served_python() -> str | None:

@@ -107,19 +107,25 @@ class ConfigSet:
     def staged(self) -> Iterator[str]:
         """A private copy of the whole folder with the wanted files in it, and with all its paths its own."""
         with tempfile.TemporaryDirectory(prefix="emperor-config-") as folder:
-            stage = os.path.join(folder, os.path.basename(self.root))
+            stage = os.path.join(os.path.realpath(folder), os.path.basename(self.root))
             if os.path.isdir(self.root):
                 shutil.copytree(self.root, stage, symlinks=True)
             os.makedirs(stage, exist_ok=True)
-            for file in self.files:
-                put(os.path.join(stage, file.path), file)
             self._redirect(stage)
+            for file in self.files:
+                path = os.path.join(stage, file.path)
+                if not os.path.realpath(os.path.dirname(path)).startswith(stage):
+                    raise ConfigError(f"path {file.path} leads out of {self.root} through a link; give the real place")
+                content = file.content and file.content.replace(f"{self.root}/", f"{stage}/")
+                put(path, Wanted(file.path, content, file.mode))
             yield stage
 
     def _redirect(self, stage: str) -> None:
-        for parent, _folders, names in os.walk(stage):
-            for name in names:
+        for parent, folders, names in os.walk(stage):
+            for name in [*folders, *names]:
                 path = os.path.join(parent, name)
+                if os.path.isdir(path) and not os.path.islink(path):
+                    continue
                 if os.path.islink(path):
                     target = os.readlink(path)
                     if target.startswith(self.root + os.sep):
@@ -170,7 +176,7 @@ def differs(wanted: Wanted, found: Found) -> bool:
     """Whether a file is not as it should be."""
     if wanted.content is None:
         return found.content is not None
-    return found != Found(wanted.content, wanted.mode)
+    return found != Found(wanted.content, wanted.mode, owner=(os.geteuid(), os.getegid()))
 
 
 def put(path: str, file: Wanted) -> None:
@@ -180,9 +186,7 @@ def put(path: str, file: Wanted) -> None:
             os.unlink(path)
         return
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    write_atomic(
-        path, file.content, mode=file.mode, uid=0 if os.geteuid() == 0 else -1, gid=0 if os.geteuid() == 0 else -1
-    )
+    write_atomic(path, file.content, mode=file.mode)
 
 
 def restore(path: str, found: Found) -> None:

@@ -113,12 +113,13 @@ class DjangoModule:
                 msg=f"Django did not finish within {self.params['timeout']} s and was ended; see timeout",
                 **outcome.report(),
             )
-        if not answer:
+        try:
+            parsed = json.loads(answer)
+        except ValueError:
             self.module.fail_json(
                 msg=f"the interpreter ended with status {outcome.rc} before it could answer: {outcome.last_lines()}",
                 **outcome.report(),
             )
-        parsed = json.loads(answer)
         if "error" in parsed:
             self._fail(action, parsed["error"], parsed["partial"], outcome)
         return parsed["result"]
@@ -133,7 +134,6 @@ class DjangoModule:
     def _fail(self, action: str, error: dict[str, Any], partial: dict[str, Any], outcome: Result) -> NoReturn:
         self.module.fail_json(
             msg=explain(action, error, self.params["settings"]),
-            exception_type=error["type"],
             traceback=error["traceback"],
             **partial,
             **outcome.report(),

@@ -13,6 +13,7 @@ print whatever it likes while it loads.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -46,7 +47,7 @@ def describe(error: BaseException) -> dict:
     return {
         "type": type(error).__name__,
         "message": message,
-        "missing_module": getattr(error, "name", None) if isinstance(error, ImportError) else None,
+        "missing_module": error.name if isinstance(error, ModuleNotFoundError) else None,
         "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
     }
 
@@ -278,14 +279,16 @@ def collectstatic(job: dict) -> dict:
 
 def synchronise(fresh: str, location: str, changes: dict) -> None:
     """Carry changes from one folder to another; each file is the old one or the new one at any moment."""
+    for name in changes["deleted"]:
+        os.unlink(os.path.join(location, name))
+        with contextlib.suppress(OSError):  # a folder with other files in it stays
+            os.removedirs(os.path.join(location, os.path.dirname(name)))
     for name in changes["added"] + changes["modified"]:
         target = os.path.join(location, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         temporary = f"{target}.{os.getpid()}.tmp"
         shutil.copy2(os.path.join(fresh, name), temporary, follow_symlinks=False)
         os.replace(temporary, target)
-    for name in changes["deleted"]:
-        os.unlink(os.path.join(location, name))
 
 
 def fresh_storage():

@@ -58,7 +58,7 @@ def read_file(path: str) -> dict[str, str]:
 
 def _parse_lines(text: str, path: str) -> dict[str, str]:
     result = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
         if not line or line[0] in "#;":
             continue
@@ -69,7 +69,10 @@ def _parse_lines(text: str, path: str) -> dict[str, str]:
         if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
         result[name.strip()] = value
-    return result
+    try:
+        return normalise(result)
+    except ValueError as error:
+        raise EnvironmentFileError(f"environment_file {path} cannot be used, {error}") from None
 
 
 def secret_values(environment: dict[str, str]) -> set[str]:
@@ -94,7 +97,7 @@ def url_passwords(url: str) -> set[str]:
 
 def without_credentials(url: str) -> str:
     """A URL that may be shown: user and password are cut out."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "", url)
+    return re.sub(r"(?<=://)[^/\s]*@", "", url)
 
 
 def take_environment(module: Any, option: str = "environment") -> dict[str, str]:

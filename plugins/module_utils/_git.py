@@ -29,7 +29,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _HELPER = '!f() { echo "username=$EMPEROR_GIT_USER"; echo "password=$EMPEROR_GIT_PASSWORD"; }; f'
 _ADVICE = (
     (r"Permission denied \(publickey|Host key verification failed", "check deploy_key and known_hosts"),
-    (r"could not read Username|Authentication failed|HTTP 40[13]|error: 40[13]",
+    (r"could not read Username|Authentication failed|HTTP (Error )?40[13]|error: 40[13]",
      "the repository wants a login: give a deploy_key, or user and token in the URL"),
     (r"Could not resolve host|Name or service not known|Connection (refused|timed out)|unable to access",
      "the host cannot reach that server: check the URL, the network and proxy"),
@@ -159,7 +159,10 @@ def parse_advertisement(data: bytes) -> dict[str, str]:
     """The refs in a smart HTTP ref advertisement (gitprotocol-http)."""
     refs, position = {}, 0
     while position + 4 <= len(data):
-        length = int(data[position : position + 4], 16)
+        try:
+            length = int(data[position : position + 4], 16)
+        except ValueError:
+            break
         line = data[position + 4 : position + max(length, 4)]
         position += max(length, 4)
         commit, separator, name = line.split(b"\0")[0].strip().partition(b" ")
@@ -213,7 +216,11 @@ def export(mirror: str, commit: str, target: str) -> None:
             "the repository uses Git submodules, which are not supported; add their files to the repository"
         )
     with subprocess.Popen(["git", "-C", mirror, "archive", "--format=tar", commit], stdout=subprocess.PIPE) as process:
-        with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
-            unpack_tar(tar, target)
-        if process.wait() != 0:
-            raise SourceError(f"commit {commit} could not be exported from {mirror}; remove that folder and run again")
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
+                unpack_tar(tar, target)
+        except tarfile.TarError as error:
+            process.kill()
+            raise SourceError(
+                f"commit {commit} could not be exported from {mirror} ({error}); remove that folder and run again"
+            ) from None

@@ -21,6 +21,17 @@ class NoAuthorities(OSError):
     """The host trusts no certificate authority yet."""
 
 
+class _KeepLogin(urllib.request.HTTPRedirectHandler):
+    """A redirect to another server does not take the login with it."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        new = super().redirect_request(req, fp, code, msg, headers, newurl)
+        old, target = urlsplit(req.full_url), urlsplit(newurl)
+        if new and (old.scheme, old.hostname, old.port) != (target.scheme, target.hostname, target.port):
+            new.remove_header("Authorization")
+        return new
+
+
 def open_url(url: str, environment: dict[str, str], timeout: float = 60) -> http.client.HTTPResponse:
     """GET a URL; its user and password go into a header, proxy and authorities come from Git's and curl's variables."""
     parts = urlsplit(url)
@@ -35,6 +46,7 @@ def open_url(url: str, environment: dict[str, str], timeout: float = 60) -> http
         raise NoAuthorities("no certificate authorities are installed yet")
     proxies = {scheme: environment.get(f"{scheme}_proxy") for scheme in ("http", "https")}
     return urllib.request.build_opener(
+        _KeepLogin,
         urllib.request.HTTPSHandler(context=context),
         urllib.request.ProxyHandler({scheme: proxy for scheme, proxy in proxies.items() if proxy}),
     ).open(request, timeout=timeout)

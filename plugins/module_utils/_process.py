@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -78,6 +79,8 @@ def run(
     pass_fds: tuple[int, ...] = (),
 ) -> Result:
     """Run a program and wait for it; on a time-out its whole process group is killed."""
+    if not shutil.which(argv[0], path=(BASE_ENVIRONMENT | (environment or {}))["PATH"]):
+        return Result(argv, 127, "", f"{argv[0]} does not exist, or cannot be run")
     with subprocess.Popen(
         argv,
         stdin=subprocess.PIPE,
@@ -96,8 +99,16 @@ def run(
         except subprocess.TimeoutExpired:
             timed_out = True
             os.killpg(process.pid, signal.SIGKILL)
-            stdout, stderr = process.communicate()
+            stdout, stderr = _rest(process)
     return Result(argv, process.returncode, _text(stdout), _text(stderr), timed_out)
+
+
+def _rest(process: subprocess.Popen) -> tuple[bytes, bytes]:
+    """What a killed process had said; a daemon that it left behind may hold the pipes open for ever."""
+    try:
+        return process.communicate(timeout=5)
+    except subprocess.TimeoutExpired as held:
+        return held.stdout or b"", held.stderr or b""
 
 
 def _text(data: bytes) -> str:

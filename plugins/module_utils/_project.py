@@ -99,7 +99,7 @@ def _choose_wsgi(callables: list[str], *hints: str | None) -> str | None:
 
 
 def _settings_in(path: str) -> str | None:
-    found = _SETTINGS.search(_read(path))
+    found = _SETTINGS.search(re.sub(r"(?m)^\s*#.*$", "", _read(path)))
     return found.group(1) if found else None
 
 

@@ -93,7 +93,9 @@ class Layout:
 
     def record(self, entry: dict[str, Any]) -> None:
         """Add one line to the app's history."""
-        line = json.dumps(entry, sort_keys=True) + "\n"
+        before = read_text(self.log) or "\n"
+        # The machine may have stopped in the middle of a line.
+        line = ("" if before.endswith("\n") else "\n") + json.dumps(entry, sort_keys=True) + "\n"
         with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640), "a", encoding="utf-8") as handle:
             handle.write(line)
 

@@ -45,16 +45,37 @@ def kind(source: str) -> str:
 
 def folder_files(folder: str) -> list[str]:
     """The files of a folder that belong to a release: what Git does not ignore, or all but well-known clutter."""
-    try:
-        listed = subprocess.run(
-            ["git", "-C", folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            capture_output=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
+    if not _in_git(folder):
         return sorted(_walk(folder))
+    command = [
+        "git",
+        "-c",
+        "safe.directory=*",
+        "-C",
+        folder,
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]
+    try:
+        listed = subprocess.run(command, capture_output=True, check=True)
+    except OSError as error:
+        raise SourceError(f"source {folder} is a Git work tree, and Git does not run here: {error}") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode("utf-8", "replace").strip()
+        raise SourceError(f"source {folder} is a Git work tree, and Git does not list its files: {said}") from None
     names = {os.fsdecode(name) for name in listed.stdout.split(b"\0") if name}
     return sorted(name for name in names if os.path.lexists(os.path.join(folder, name)))
+
+
+def _in_git(folder: str) -> bool:
+    while folder != os.path.dirname(folder):
+        if os.path.exists(os.path.join(folder, ".git")):
+            return True
+        folder = os.path.dirname(folder)
+    return False
 
 
 def _walk(folder: str) -> list[str]:
@@ -134,23 +155,24 @@ def unpack(archive: str, target: str) -> None:
 
 
 def unpack_tar(tar: tarfile.TarFile, target: str) -> None:
-    """Unpack regular files, folders and links of a tar stream, nothing that points outside the target."""
+    """Unpack regular files, folders and links of a tar stream, nothing that leads out of the target."""
     for member in tar:
         path = _inside(target, member.name)
         if member.isdir():
             os.makedirs(path, exist_ok=True)
         elif member.isfile():
             data = tar.extractfile(member)
-            _write(target, path, data.read if data else lambda _size: b"", executable=bool(member.mode & 0o100))
+            _write(path, data.read if data else lambda _size: b"", executable=bool(member.mode & 0o100))
         elif member.issym():
-            _inside(target, os.path.join(os.path.dirname(member.name), member.linkname))
-            _make_parent(target, path)
+            _make_room(path)
             os.symlink(member.linkname, path)
         elif member.islnk():
-            _make_parent(target, path)
-            os.link(_inside(target, member.linkname), path)
+            original = os.path.realpath(_inside(target, member.linkname))
+            _make_room(path)
+            os.link(original, path)
         elif member.type not in (tarfile.XGLTYPE, tarfile.XHDTYPE):
             raise SourceError(f"the archive holds {member.name}, which is neither file, folder nor link")
+    _check_links(target)
 
 
 def _unpack_zip(archive: str, target: str) -> None:
@@ -161,35 +183,45 @@ def _unpack_zip(archive: str, target: str) -> None:
             if member.is_dir():
                 os.makedirs(path, exist_ok=True)
             elif stat.S_ISLNK(mode):
-                link = os.fsdecode(bundle.read(member))
-                _inside(target, os.path.join(os.path.dirname(member.filename), link))
-                _make_parent(target, path)
-                os.symlink(link, path)
+                _make_room(path)
+                os.symlink(os.fsdecode(bundle.read(member)), path)
             else:
                 with bundle.open(member) as data:
-                    _write(target, path, data.read, executable=bool(mode & 0o100))
+                    _write(path, data.read, executable=bool(mode & 0o100))
+    _check_links(target)
 
 
 def _inside(target: str, name: str) -> str:
-    path = os.path.normpath(os.path.join(target, name))
-    if os.path.isabs(name) or (path != target and not path.startswith(target + os.sep)):
+    """The path of a member, where following it, through links that were unpacked before it too, stays in the target."""
+    path = os.path.join(target, name)
+    real, top = os.path.realpath(path), os.path.realpath(target)
+    if os.path.isabs(name) or ".." in name.split("/") or (real != top and not real.startswith(top + os.sep)):
         raise SourceError(f"the archive names {name}, which lies outside of it; it is not unpacked")
-    return path
+    return os.path.normpath(path)
 
 
-def _make_parent(target: str, path: str) -> None:
-    parent = os.path.dirname(path)
-    os.makedirs(parent, exist_ok=True)
-    # A link that was unpacked earlier must not lead a later file out of the target.
-    real = os.path.realpath(parent)
-    if real != os.path.realpath(target) and not real.startswith(os.path.realpath(target) + os.sep):
-        raise SourceError(f"the archive leads out of itself through a link at {parent}; it is not unpacked")
+def _check_links(target: str) -> None:
+    """A link may be harmless until a later member changes what it leads through, so look when all are there."""
+    top = os.path.realpath(target)
+    for parent, folders, names in os.walk(target):
+        for name in [*folders, *names]:
+            path = os.path.join(parent, name)
+            real = os.path.realpath(path)
+            if os.path.islink(path) and real != top and not real.startswith(top + os.sep):
+                raise SourceError(
+                    f"the archive has the link {os.path.relpath(path, target)} to {os.readlink(path)}, "
+                    f"which lies outside of it; it is not unpacked"
+                )
 
 
-def _write(target: str, path: str, read: Callable[[int], bytes], *, executable: bool) -> None:
-    _make_parent(target, path)
+def _make_room(path: str) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.lexists(path):
         os.unlink(path)
+
+
+def _write(path: str, read: Callable[[int], bytes], *, executable: bool) -> None:
+    _make_room(path)
     with open(path, "wb") as handle:
         while block := read(1 << 20):
             handle.write(block)

@@ -48,7 +48,10 @@ def parse_statuses(text: str) -> set[int]:
         first, dash, last = part.partition("-")
         if not re.fullmatch(r"[1-5]\d\d", first) or (dash and not re.fullmatch(r"[1-5]\d\d", last)):
             raise SwitchError(f"health_status: {part!r} is no HTTP status or range; write for example 200-399,401")
-        found |= set(range(int(first), int(last or first) + 1))
+        statuses = set(range(int(first), int(last or first) + 1))
+        if not statuses:
+            raise SwitchError(f"health_status: the range {part} is empty; write the smaller status first")
+        found |= statuses
     return found
 
 
@@ -92,7 +95,8 @@ class Switch:
             self._timed("publish", self._publish)
             self._timed("switch", lambda: replace_link(self.layout.current, os.path.join("releases", self.release)))
             served = self._timed("confirm", lambda: self._confirm(before))
-        except SwitchError as error:
+        except (SwitchError, OSError) as error:
+            self._abandon()
             self.layout.record(
                 entry | {"result": "failed", "reason": str(error).splitlines()[0], "seconds": self.seconds}
             )
@@ -142,11 +146,7 @@ class Switch:
         if read_text(self._ini(self.release)) != self._vassal():
             group = account(self.options["name"]).pw_gid
             write_atomic(self._ini(self.release), self._vassal(), mode=0o640, uid=0, gid=group)
-        try:
-            self._wait(began, deaths)
-        except SwitchError:
-            self._abandon()
-            raise
+        self._wait(began, deaths)
 
     def _abandon(self) -> None:
         """Stop the new vassal, unless it is the live release itself: nothing else could serve then."""
@@ -251,7 +251,6 @@ class Switch:
             time.sleep(_PAUSE)
         if before and before != self.release:
             replace_link(self.layout.current, os.path.join("releases", before))
-            self._abandon()
         answered = f"release {served}" if served else f"{status} of no release"
         raise SwitchError(
             f"the web server at {self.options['confirm']} answers {self.options['health_path']} "

@@ -37,7 +37,20 @@ DEFAULTS: dict[str, Any] = {
 OWNED = frozenset(
     ["plugin", "plugins", "strict", "master", "no-orphans", "need-app", "single-interpreter", "die-on-term", "vacuum"]
     + ["chdir", "virtualenv", "home", "venv", "pyhome", "module", "wsgi", "wsgi-file", "socket", "uwsgi-socket"]
-    + ["chmod-socket", "chown-socket", "stats", "uid", "gid", "env", "set-ph", "set-placeholder", "add-header"]
+    + [
+        "chmod-socket",
+        "chown-socket",
+        "stats",
+        "stats-server",
+        "set",
+        "file",
+        "uid",
+        "gid",
+        "env",
+        "set-ph",
+        "set-placeholder",
+        "add-header",
+    ]
 )
 
 RELEASE_HEADER = "X-Emperor-Release"
@@ -59,7 +72,7 @@ def check_options(options: dict[str, Any]) -> None:
         if name in OWNED:
             raise UwsgiError(f"uwsgi: {name} is set by the release itself and cannot be given")
         for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, dict) or item is None or "\n" in str(item):
+            if isinstance(item, (dict, list)) or item is None or "\n" in str(item):
                 raise UwsgiError(
                     f"uwsgi: the value of {name} has to be a number, a boolean, one line of text, or a list of these"
                 )

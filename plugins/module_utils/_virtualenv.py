@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ import re
 from dataclasses import dataclass, field
 
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
-from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
+from ansible_collections.emperor.web.plugins.module_utils._source import SourceError, folder_revision
 
 CANDIDATES = (
     "uv.lock",
@@ -41,6 +42,13 @@ print("\\n".join(wanted))
 """
 
 
+# A requirement that is a path, in a requirements file, in pyproject.toml or in uv.lock (but for the project itself).
+_LOCAL = re.compile(
+    r"""(?m)^\s*["']?(?:\.{0,2}/|\.\s*$)|@\s*file:|\b(?:directory|editable|path)\s*=\s*["'](?!\.["'])"""
+)
+_EDITABLE = re.compile(r"(?m)^\s*(?:-e|--editable)[ =](?!.*://).*$")
+
+
 @dataclass(frozen=True)
 class Plan:
     """What decides the content of a virtual environment."""
@@ -59,9 +67,12 @@ class Plan:
         checksum = hashlib.sha256()
         parts = [self.installer, python_version(self.python), *self.extras, "/", *self.groups]
         checksum.update(json.dumps(parts).encode())
-        for path in requirement_files(folder, self.requirements):
-            with open(os.path.join(folder, path), "rb") as handle:
-                checksum.update(b"\0" + path.encode() + b"\0" + handle.read())
+        files = requirement_files(folder, self.requirements)
+        for path in files:
+            checksum.update(f"\0{path}\0{_text(folder, path)}".encode())
+        if any(_LOCAL.search(_text(folder, path)) for path in files):
+            # A package that is part of the sources: another revision may have another one under the same name.
+            checksum.update(folder_revision(folder, sorted(_files_below(folder))).encode())
         return checksum.hexdigest()[:16]
 
 
@@ -82,8 +93,7 @@ def choose_requirements(folder: str, given: str | None) -> str:
 
 
 def _has_project_table(path: str) -> bool:
-    with open(path, encoding="utf-8") as handle:
-        return re.search(r"(?m)^\s*\[project\]", handle.read()) is not None
+    return re.search(r"(?m)^\s*\[project\]", _text(*os.path.split(path))) is not None
 
 
 def requirement_files(folder: str, name: str) -> list[str]:
@@ -100,16 +110,38 @@ def requirement_files(folder: str, name: str) -> list[str]:
             continue
         found.append(current)
         try:
-            with open(os.path.join(folder, current), encoding="utf-8") as handle:
-                text = handle.read()
+            text = _text(folder, current)
         except OSError:
             raise SourceError(f"requirements {name} refers to {current}, which does not exist in the sources") from None
+        if found_line := _EDITABLE.search(text):
+            # It would lead from an environment that releases share into the sources of one of them.
+            raise SourceError(
+                f"requirements {current} has an editable package ({found_line.group(0).strip()}); write it without -e"
+            )
         for included in re.findall(r"(?m)^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", text):
             if "://" not in included:
                 waiting.append(os.path.normpath(os.path.join(os.path.dirname(current), included)))
     return sorted(found)
 
 
+def _text(folder: str, path: str) -> str:
+    try:
+        with open(os.path.join(folder, path), encoding="utf-8") as handle:
+            return handle.read()
+    except UnicodeDecodeError:
+        raise SourceError(f"requirements {path} is no UTF-8 text; save it as UTF-8") from None
+
+
+def _files_below(folder: str) -> list[str]:
+    return [
+        os.path.relpath(os.path.join(parent, name), folder)
+        for parent, _folders, names in os.walk(folder)
+        for name in names
+        if not name.endswith(".pyc")
+    ]
+
+
+@functools.cache
 def python_version(python: str) -> str:
     """Major and minor version of an interpreter, which is what compiled packages are bound to."""
     outcome = run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], timeout=30)
@@ -139,12 +171,12 @@ def accepts(specifier: str, version: str) -> bool:
         short = wanted[:2]
         verdict = {
             ">=": have >= short,
-            ">": have > short or (have == short and len(wanted) > 2),
+            ">": have >= short,  # 3.11.1 is later than 3.11
             "<=": have <= short,
             "<": have < short or (have == short and len(wanted) > 2 and any(wanted[2:])),
             "==": have[: len(short)] == short,
             "===": have[: len(short)] == short,
-            "!=": have[: len(short)] != short or len(wanted) > 2,
+            "!=": have[: len(short)] != short or not found.group(3),
             "~=": have >= short and have[0] == wanted[0] and (len(wanted) < 3 or have == short),
         }[operator]
         if not verdict:

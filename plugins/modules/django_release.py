@@ -241,7 +241,7 @@ removed:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive
-from ansible_collections.emperor.web.plugins.module_utils._environment import take_environment
+from ansible_collections.emperor.web.plugins.module_utils._environment import take_environment, url_passwords
 from ansible_collections.emperor.web.plugins.module_utils._git import CannotTell
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError, kind
@@ -303,6 +303,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     environment = take_environment(module)
+    for url in (module.params["index_url"], module.params["proxy"], f"x://{module.params['login']}@x"):
+        module.no_log_values |= url_passwords(url or "")
     builder = Builder(module.params, environment, module.check_mode)
     try:
         if module.params["state"] == "pruned":
@@ -317,9 +319,9 @@ def main() -> None:
             result = builder.present()
     except WantsArchive:
         module.exit_json(changed=False, wants_archive=True)  # the action plugin sends it and calls again
-    except CannotTell:
+    except CannotTell as reason:
         if not module.check_mode:
-            raise
+            module.fail_json(msg=f"app {module.params['name']}: {reason}; install it first")
         result = builder.unknown() | {
             "msg": "the host cannot ask the source yet, so check mode does not know the release"
         }

@@ -257,6 +257,26 @@ def test_good_run_after_refusals_clears_away_and_then_changes_nothing(host, tmp_
     assert changed(play({HOST: variables}, tmp_path, "emperor.web.site"), HOST) == 0
 
 
+def test_release_goes_live_and_back(host, site, tmp_path):
+    """Another version, and the first one again: the same content is the same release, which is still there."""
+    first = json.loads(site.get("/").text)
+    variables = {
+        version: fill({"django_apps": [GOOD | {"version": version}]}, "127.0.0.1") for version in ("v1.0", "main")
+    }
+    assert changed(play({HOST: variables["v1.0"]}, tmp_path, "emperor.web.deploy"), HOST) > 0
+    second = json.loads(site.get("/").text)
+    assert (first["mark"], second["mark"]) == ("branch main", "tag v1.0")
+    assert second["environment"]["SECRET_KEY"] == first["environment"]["SECRET_KEY"]
+    assert second["environment"]["VIRTUAL_ENV"] != first["environment"]["VIRTUAL_ENV"]
+    assert host.check_output("ls /srv/django/probe/venvs | wc -l") == "1", "equal requirements, one environment"
+    assert host.check_output("ls /etc/uwsgi/emperor/probe") == f"{second['environment']['EMPEROR_RELEASE']}.ini"
+    changed(play({HOST: variables["main"]}, tmp_path, "emperor.web.deploy"), HOST)
+    third = json.loads(site.get("/").text)
+    assert third["environment"] == first["environment"]
+    history = host.check_output("tail -n 2 /srv/django/probe/releases.jsonl").splitlines()
+    assert [json.loads(line)["version"] for line in history] == ["v1.0", "main"]
+
+
 def test_plain_checkout_in_any_folder(host, tmp_path):
     """Without an installed collection and away from this checkout: the playbook's file is all that is named."""
     checkout = tmp_path / "somewhere" / "else"

@@ -50,6 +50,15 @@ def test_secret_key_of_each_app_is_its_own(address):
     assert len(keys) == len(MARKS)
 
 
+def test_another_database_than_sqlite(host, address):
+    assert Site(address, "postgres.example.com").get("/healthz").text == "ok"
+    plan = host.check_output("postgres-manage showmigrations --plan")
+    assert "[X]  entries.0008_entry_message_not_empty" in plan and "[ ]" not in plan
+    query = "runuser --user postgres -- psql --no-align --tuples-only --command %s guestbook"
+    assert int(host.check_output(query, "SELECT count(*) FROM django_migrations")) > 20
+    assert not host.file("/srv/django/postgres/shared/db.sqlite3").exists
+
+
 def test_equal_requirements_share_an_environment_between_releases(host):
     assert host.check_output("ls /srv/django/branch/venvs | wc -l") == "1"
 

@@ -39,7 +39,10 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"{error.filename or error}: not permitted; run this as root (sudo) or as the app's user")
     os.environ.clear()
     os.environ.update(environment | inherited)
-    os.execvp(program[0], program)
+    try:
+        os.execvp(program[0], program)
+    except OSError as error:
+        sys.exit(f"{program[0]}: {error.strerror}")
 
 
 def release_of_vassal(path: str) -> str:
