@@ -36,6 +36,7 @@ from ansible_collections.emperor.web.plugins.module_utils._source import SourceE
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import VASSAL_FORMAT, check_options
 
 SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+PROGRAMS = "/usr/local/lib/emperor"
 _DONE = ".emperor.json"
 _PLACEHOLDERS = (".gitkeep", ".keep", ".gitignore")
 
@@ -309,11 +310,16 @@ class Builder:
             python=self.options["python"],
             extras=tuple(self.options["extras"]),
             groups=tuple(self.options["groups"]),
-            uv=self.options["uv"],
+            uv=self._uv(),
             environment=self.network | {"HOME": self._cache, "UV_CACHE_DIR": os.path.join(self._cache, "uv")},
             timeout=self.options["timeout"],
         )
         return plan, os.path.normpath(base)
+
+    def _uv(self) -> str:
+        if self.options["uv"] or self.options["installer"] != "uv":
+            return self.options["uv"] or ""
+        return _virtualenv.ensure_uv(self.options["uv_version"], PROGRAMS, self.options["python"], self.network)
 
     def _virtualenv(self, plan: _virtualenv.Plan, base: str, venv: str) -> None:
         if os.path.exists(os.path.join(venv, _DONE)):

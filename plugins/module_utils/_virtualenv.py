@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from dataclasses import dataclass, field
 
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
@@ -182,6 +183,25 @@ def accepts(specifier: str, version: str) -> bool:
         if not verdict:
             return False
     return True
+
+
+def ensure_uv(version: str, folder: str, python: str, environment: dict[str, str]) -> str:
+    """Path of uv in the wanted version; installed, as a wheel alone, where it is not there yet."""
+    target = os.path.join(folder, f"uv-{version}")
+    uv = os.path.join(target, "bin", "uv")
+    if os.path.exists(uv):
+        return uv
+    shutil.rmtree(target, ignore_errors=True)
+    install = [os.path.join(target, "bin", "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+    for argv in ([python, "-m", "venv", target], [*install, f"uv=={version}"]):
+        outcome = run(argv, environment=environment, timeout=600)
+        if outcome.rc != 0:
+            shutil.rmtree(target, ignore_errors=True)
+            raise SourceError(
+                f"uv {version} cannot be installed: {outcome.last_lines()}; check the package index and proxy, "
+                f"or use installer: pip"
+            )
+    return uv
 
 
 def build(plan: Plan, folder: str, target: str, user: str) -> None:

@@ -99,9 +99,12 @@ options:
     choices: [uv, pip]
     default: uv
   uv:
-    description: Path of C(uv).
+    description: Path of C(uv). Unless given, O(uv_version) is installed below C(/usr/local/lib/emperor).
     type: path
-    default: /usr/local/bin/uv
+  uv_version:
+    description: Version of C(uv) to install from the package index, where O(uv) is not given.
+    type: str
+    default: 0.13.9
   python:
     description: Interpreter of the virtual environment. uWSGI of the distribution runs the distribution's own only.
     type: path
@@ -156,7 +159,7 @@ options:
     default: 3
 requirements:
   - Git on the host for a repository
-  - uv, or C(python3-venv) for O(installer=pip)
+  - C(python3-venv) on the host
 """
 
 EXAMPLES = r"""
@@ -265,7 +268,8 @@ ARGUMENTS = {
     "extras": {"type": "list", "elements": "str", "default": []},
     "groups": {"type": "list", "elements": "str", "default": []},
     "installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
-    "uv": {"type": "path", "default": "/usr/local/bin/uv"},
+    "uv": {"type": "path"},
+    "uv_version": {"type": "str", "default": "0.13.9"},
     "python": {"type": "path", "default": "/usr/bin/python3"},
     "python_version": {"type": "str"},
     "environment": {"type": "dict", "default": {}, "no_log": True},

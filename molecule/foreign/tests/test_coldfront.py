@@ -44,12 +44,13 @@ def test_requirements_are_the_locked_ones(host):
 
 def test_login_works(host, site):
     """A user that manage.py makes can log in through Nginx; the session outlives the worker that made it."""
-    code = "from django.contrib.auth.models import User; User.objects.create_superuser('root', '', 'a-password-of-the-test')"
+    made = "User.objects.create_superuser('root', '', 'a-password-of-a-test')"
+    code = f"from django.contrib.auth.models import User; {made}"
     host.check_output("coldfront-manage shell -v 0 -c %s", code)
     page = site.get("/admin/login/")
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text).group(1)
     cookie = page.headers["Set-Cookie"].partition(";")[0]
-    body = f"csrfmiddlewaretoken={token}&username=root&password=a-password-of-the-test&next=/admin/".encode()
+    body = f"csrfmiddlewaretoken={token}&username=root&password=a-password-of-a-test&next=/admin/".encode()
     headers = {"Cookie": cookie, "Content_Type": "application/x-www-form-urlencoded", "Referer": f"http://{DOMAIN}/"}
     done = site.request("POST", "/admin/login/", body, **headers)
     assert done.status == 302

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from conftest import Site
@@ -51,12 +54,12 @@ def test_secret_key_of_each_app_is_its_own(address):
 
 
 def test_another_database_than_sqlite(host, address):
-    assert Site(address, "postgres.example.com").get("/healthz").text == "ok"
-    plan = host.check_output("postgres-manage showmigrations --plan")
+    assert Site(address, "database.example.com").get("/healthz").text == "ok"
+    plan = host.check_output("database-manage showmigrations --plan")
     assert "[X]  entries.0008_entry_message_not_empty" in plan and "[ ]" not in plan
     query = "runuser --user postgres -- psql --no-align --tuples-only --command %s guestbook"
     assert int(host.check_output(query, "SELECT count(*) FROM django_migrations")) > 20
-    assert not host.file("/srv/django/postgres/shared/db.sqlite3").exists
+    assert not host.file("/srv/django/database/shared/db.sqlite3").exists
 
 
 def test_equal_requirements_share_an_environment_between_releases(host):
@@ -68,9 +71,26 @@ def test_build_went_through_the_proxy(host):
     assert "CONNECT git.emperor.test:8443" in log
 
 
-@pytest.mark.parametrize(
-    "secret", ["p@ss/word-of-the-source", "p%40ss%2Fword-of-the-source", "-----BEGIN OPENSSH PRIVATE KEY"]
-)
+SECRETS = [
+    "p@ss/word-of-the-source",
+    "p%40ss%2Fword-of-the-source",
+    "-----BEGIN OPENSSH PRIVATE KEY",
+    "p@ss of the database",
+    "p%40ss%20of%20the%20database",
+]
+
+
+def test_most_talkative_run_shows_no_secret():
+    """With -vvv Ansible prints each command that it sends, as the host's list of processes would show it."""
+    scenario = Path(__file__).parents[1]
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-vvv", "-i", str(scenario / "inventory.yml")]
+    done = subprocess.run([*command, str(scenario / "converge.yml")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "module_args" in done.stdout
+    assert [secret for secret in SECRETS if secret in done.stdout + done.stderr] == []
+
+
+@pytest.mark.parametrize("secret", SECRETS[:4])
 def test_credentials_are_left_nowhere(host, secret):
     # The source server's own program and the keys of sshd are no leaks.
     places = "/etc /run /srv/django /tmp /root /var /usr/local"

@@ -437,3 +437,32 @@ def test_index_proxy_and_authorities_reach_uv_pip_and_git():
     assert {NETWORK[name] for name in ("SSL_CERT_FILE", "PIP_CERT", "GIT_SSL_CAINFO")} == {"/etc/passwd"}
     assert {NETWORK[name] for name in ("http_proxy", "HTTPS_PROXY")} == {"http://proxy.example.com:3128"}
     assert "127.0.0.1" in NETWORK["no_proxy"]
+
+
+def fake_python(tmp_path, script: str) -> str:
+    """An interpreter whose module venv makes a folder with a python that runs a script."""
+    body = f"#!/bin/sh\n{script}\n"
+    (tmp_path / "inner").write_text(body)
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\nmkdir -p "$3/bin" && cp {tmp_path}/inner "$3/bin/python" && chmod +x "$3/bin/python"\n'
+    )
+    python.chmod(0o755)
+    return str(python)
+
+
+def test_uv_is_installed_once_and_its_index_stays_out_of_the_arguments(tmp_path):
+    note = f'echo "$@" >> {tmp_path}/arguments; echo "$PIP_INDEX_URL" >> {tmp_path}/index; touch "${{0%/*}}/uv"'
+    python = fake_python(tmp_path, note)
+    for _time in range(2):
+        uv = _virtualenv.ensure_uv("1.2.3", str(tmp_path), python, {"PIP_INDEX_URL": "https://u:secret@index.test/"})
+        assert uv == f"{tmp_path}/uv-1.2.3/bin/uv"
+    assert (tmp_path / "arguments").read_text() == "-m pip install --quiet --only-binary=:all: uv==1.2.3\n"
+    assert (tmp_path / "index").read_text() == "https://u:secret@index.test/\n"
+
+
+def test_uv_that_cannot_be_installed_leaves_nothing_behind(tmp_path):
+    python = fake_python(tmp_path, "echo No matching distribution found for uv >&2; exit 1")
+    with pytest.raises(SourceError, match="uv 9.9.9 cannot be installed: No matching distribution.*installer: pip"):
+        _virtualenv.ensure_uv("9.9.9", str(tmp_path), python, {})
+    assert not (tmp_path / "uv-9.9.9").exists()

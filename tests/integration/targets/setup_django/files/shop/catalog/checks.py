@@ -1,0 +1,19 @@
+"""A message of each level that SHOP_MESSAGES names."""
+
+import os
+
+from django.core import checks
+from django.core.checks import register
+
+LEVELS = {"info": checks.Info, "warning": checks.Warning, "error": checks.Error, "critical": checks.Critical}
+
+
+@register("shop")
+def messages(app_configs, **kwargs):
+    levels = [level for level in os.environ.get("SHOP_MESSAGES", "").split(",") if level]
+    return [
+        LEVELS[level](
+            f"a message of level {level}", hint=f"a hint of level {level}", obj="catalog", id=f"catalog.{level}"
+        )
+        for level in levels
+    ]
