@@ -135,7 +135,9 @@ def bootstrap_pip() -> None:
 def integration(run: Run) -> str:
     tool = both_tools(run)[-1]
     out = call(run, "ansible-playbook", "tests/integration/run.yml", tools=tool)
-    return "Django " + ", ".join(re.findall(r"integration ran on Django ([0-9.]+)", out))
+    ran = set(re.findall(r"(django_\w+), Django ([0-9.]+)\s+: ok=", out))
+    versions = sorted({version for _target, version in ran})
+    return f"{len(ran)} targets, on Django {', '.join(versions)}"
 
 
 def images(run: Run) -> str:

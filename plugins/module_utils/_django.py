@@ -94,7 +94,7 @@ class DjangoModule:
             }
             try:
                 outcome = run(
-                    [self.python, "-"],
+                    [self.python, "-u", "-"],
                     environment=self._process_environment(),
                     cwd=self.params["project"],
                     user=self.params["user"],
@@ -106,6 +106,12 @@ class DjangoModule:
                 )
             except UserError as error:
                 self.module.fail_json(msg=str(error))
+            except OSError as error:
+                who = f" by user {self.params['user']}" if self.params["user"] else ""
+                self.module.fail_json(
+                    msg=f"{self.python} cannot be run{who}: {error.strerror}; "
+                    f"it has to be an interpreter in folders that the user may enter"
+                )
             reply.seek(0)
             answer = reply.read()
         if outcome.timed_out:
@@ -135,6 +141,7 @@ class DjangoModule:
         self.module.fail_json(
             msg=explain(action, error, self.params["settings"]),
             traceback=error["traceback"],
+            changed=any(partial.values()),
             **partial,
             **outcome.report(),
         )

@@ -34,8 +34,8 @@ def main(job: dict) -> None:
     except BaseException as error:  # the project may call sys.exit or raise anything while it loads
         answer = {"error": describe(error)}
         answer["partial"] = getattr(error, "partial_result", {})
-    with os.fdopen(job["reply_fd"], "w", encoding="utf-8") as reply:
-        json.dump(answer, reply)
+    with os.fdopen(job["reply_fd"], "w", encoding="utf-8", errors="replace") as reply:
+        json.dump(answer, reply, ensure_ascii=False)  # a file name that is no UTF-8 must not spoil the answer
 
 
 def describe(error: BaseException) -> dict:
@@ -60,13 +60,18 @@ def load_project(job: dict) -> None:
 
     manage = os.path.join(job["project"], "manage.py")
     if os.path.exists(manage):
-        original = management.execute_from_command_line
+        # Its last step, by execute_from_command_line or without it, must do nothing; a sys.exit after it is no error.
+        utility, reached = management.ManagementUtility, []
+        original = utility.execute
         sys.argv = [manage, job["action"]]
-        management.execute_from_command_line = lambda argv=None: None
+        utility.execute = lambda self: reached.append(self)
         try:
             runpy.run_path(manage, run_name="__main__")
+        except SystemExit as end:
+            if not reached or end.code:
+                raise
         finally:
-            management.execute_from_command_line = original
+            utility.execute = original
     import django
 
     django.setup()
@@ -76,7 +81,11 @@ def check(job: dict) -> dict:
     """Run the system checks, import the WSGI callable and tell what the settings say."""
     from django.conf import settings
     from django.core import checks
+    from django.core.management import CommandError
 
+    for tag in job["tags"]:
+        if not checks.tag_exists(tag, include_deployment_checks=job["deploy"]):
+            raise CommandError(f"no system check has the tag {tag}")
     messages = checks.run_checks(
         tags=job["tags"] or None, include_deployment_checks=job["deploy"], databases=job["databases"] or None
     )
@@ -159,10 +168,24 @@ def migrate(job: dict) -> dict:
         )
     plan = executor.migration_plan(migration_targets(loader, job["app"], job["migration"]))
     steps = [step(migration, backwards) for migration, backwards in plan]
+    if not job["fake"]:
+        refuse_irreversible(plan)
     done: dict[str, list] = {"applied": [], "unapplied": []}
     if plan and not job["check_mode"]:
         apply_migrations(job, done)
     return {"plan": steps, "vendor": connection.vendor, "name": name, **done}
+
+
+def refuse_irreversible(plan: list) -> None:
+    """Django itself finds out half way, when later migrations are undone already."""
+    from django.db.migrations.exceptions import IrreversibleError
+
+    for migration, backwards in plan:
+        for operation in migration.operations if backwards else ():
+            if not operation.reversible:
+                error = IrreversibleError(f"{migration} cannot be undone: {operation.describe()} is not reversible")
+                error.partial_result = {"applied": [], "unapplied": []}
+                raise error
 
 
 def step(migration, backwards: bool) -> dict:
@@ -189,7 +212,10 @@ def migration_targets(loader, app: str | None, migration: str | None) -> list:
     if migration == "zero":
         return [(app, None)]
     try:
-        return [(app, loader.get_migration_by_prefix(app, migration).name)]
+        target = (app, loader.get_migration_by_prefix(app, migration).name)
+        if target not in loader.graph.nodes and target in loader.replacements:
+            target = loader.replacements[target].replaces[-1]  # squashed, and applied in part
+        return [target]
     except AmbiguityError:
         raise CommandError(f"app {app} has several migrations that start with {migration}; name one whole") from None
     except KeyError:
@@ -268,10 +294,13 @@ def collectstatic(job: dict) -> dict:
         fresh = os.path.join(os.path.realpath(folder), "static")
         settings.STATIC_ROOT = fresh
         command.storage = fresh_storage()
+        redirect(command.storage, fresh, job["check_mode"])
         if os.path.realpath(str(command.storage.location)) != fresh:
             return collect_in_place(command, job)
         command.collect()
         changes = compare(snapshot(location), snapshot(fresh), location, keep_unknown=not job["clear"])
+        if not job["clear"]:
+            refuse_collisions(changes["added"], location)
         if not job["check_mode"]:
             synchronise(fresh, location, changes)
     return changes
@@ -281,8 +310,11 @@ def synchronise(fresh: str, location: str, changes: dict) -> None:
     """Carry changes from one folder to another; each file is the old one or the new one at any moment."""
     for name in changes["deleted"]:
         os.unlink(os.path.join(location, name))
+        parent = os.path.dirname(name)
         with contextlib.suppress(OSError):  # a folder with other files in it stays
-            os.removedirs(os.path.join(location, os.path.dirname(name)))
+            while parent:  # and so does the target itself, which may have an owner and a mode of its own
+                os.rmdir(os.path.join(location, parent))
+                parent = os.path.dirname(parent)
     for name in changes["added"] + changes["modified"]:
         target = os.path.join(location, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -300,6 +332,29 @@ def fresh_storage():
     storages._storages.pop("staticfiles", None)
     staticfiles_storage._wrapped = empty
     return staticfiles_storage
+
+
+def redirect(storage, folder: str, check_mode: bool) -> None:
+    """Have a storage that takes its place from its own options, not from STATIC_ROOT, write to another folder."""
+    from django.core.files.storage import FileSystemStorage, InMemoryStorage
+
+    if isinstance(storage, FileSystemStorage) and str(storage.location) != folder:
+        storage._location = folder
+        for name in ("base_location", "location"):
+            vars(storage._wrapped).pop(name, None)
+    if check_mode and getattr(storage, "manifest_storage", storage._wrapped) is not storage._wrapped:
+        storage.manifest_storage = InMemoryStorage()
+
+
+def refuse_collisions(names: list, location: str) -> None:
+    """A folder where a file has to go, or the other way round, has to be removed by who made it."""
+    for name in names:
+        path = os.path.join(location, name)
+        while not os.path.lexists(path):
+            path = os.path.dirname(path)
+        if os.path.isdir(path) == (path == os.path.join(location, name)):
+            kind = "folder" if os.path.isdir(path) else "file"
+            raise FileExistsError(f"{path} is a {kind}, so {name} cannot be written; remove it, or use clear")
 
 
 def collect_in_place(command, job: dict) -> dict:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile(r"SECRET|PASS|PWD|TOKEN|KEY|CREDENTIAL|AUTH|DSN|SALT|PRIVATE", re.IGNORECASE)
+_LOOSE_PASSWORD = re.compile(r"://[^\s:/@]*:(\S+)@")
 _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 
@@ -59,13 +61,13 @@ def read_file(path: str) -> dict[str, str]:
 def _parse_lines(text: str, path: str) -> dict[str, str]:
     result = {}
     for number, line in enumerate(text.split("\n"), 1):
-        line = line.strip()
+        line = line.strip(" \t\r")  # not every blank of Unicode: a value may end in one
         if not line or line[0] in "#;":
             continue
         name, separator, value = line.removeprefix("export ").partition("=")
         if not separator or not NAME.fullmatch(name.strip()):
             raise EnvironmentFileError(f"environment_file {path}, line {number}: expected NAME=value")
-        value = value.strip()
+        value = value.strip(" \t")
         if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
         result[name.strip()] = value
@@ -81,18 +83,25 @@ def secret_values(environment: dict[str, str]) -> set[str]:
     for name, value in environment.items():
         if _SECRET_NAME.search(name):
             secrets.add(value)
-        elif "://" in value:
+        if "://" in value:
             secrets |= url_passwords(value)
-    return {value for value in secrets if len(value) >= 4}
+    return {form for value in secrets for form in _forms(value) if len(form) >= 4}
+
+
+def _forms(value: str) -> set[str]:
+    """How a value may come up in a text: without blanks around it, its lines, or as Python and JSON write it."""
+    lines = value.splitlines()
+    long_lines = {line.strip() for line in lines if len(line.strip()) >= 8} if len(lines) > 1 else set()
+    quoted = {repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    return {value, value.strip()} | long_lines | quoted
 
 
 def url_passwords(url: str) -> set[str]:
     """The password of a URL, as it is written and as it is meant."""
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return set()
-    return {password, unquote(password)} if password else set()
+    passwords = set(_LOOSE_PASSWORD.findall(url))  # urlsplit finds none that has a # or [ in it
+    with contextlib.suppress(ValueError):
+        passwords.add(urlsplit(url).password or "")
+    return {form for password in passwords if password for form in (password, unquote(password))}
 
 
 def without_credentials(url: str) -> str:

@@ -13,7 +13,9 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass
+from typing import IO
 
 # What a program gets when nobody said anything else: no variable of the person who runs Ansible leaks in.
 BASE_ENVIRONMENT = {
@@ -81,35 +83,33 @@ def run(
     """Run a program and wait for it; on a time-out its whole process group is killed."""
     if not shutil.which(argv[0], path=(BASE_ENVIRONMENT | (environment or {}))["PATH"]):
         return Result(argv, 127, "", f"{argv[0]} does not exist, or cannot be run")
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=BASE_ENVIRONMENT | (environment or {}),
-        cwd=cwd,
-        umask=umask,
-        pass_fds=pass_fds,
-        start_new_session=True,
-        **credentials(user),
-    ) as process:
+    # Files, not pipes: a daemon that the program leaves behind would hold a pipe open for ever.
+    with (
+        tempfile.TemporaryFile() as stdout,
+        tempfile.TemporaryFile() as stderr,
+        subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
+            env=BASE_ENVIRONMENT | (environment or {}),
+            cwd=cwd,
+            umask=umask,
+            pass_fds=pass_fds,
+            start_new_session=True,
+            **credentials(user),
+        ) as process,
+    ):
         timed_out = False
         try:
-            stdout, stderr = process.communicate(stdin.encode(), timeout)
+            process.communicate(stdin.encode(), timeout)
         except subprocess.TimeoutExpired:
             timed_out = True
             os.killpg(process.pid, signal.SIGKILL)
-            stdout, stderr = _rest(process)
-    return Result(argv, process.returncode, _text(stdout), _text(stderr), timed_out)
+            process.wait()
+        return Result(argv, process.returncode, _text(stdout), _text(stderr), timed_out)
 
 
-def _rest(process: subprocess.Popen) -> tuple[bytes, bytes]:
-    """What a killed process had said; a daemon that it left behind may hold the pipes open for ever."""
-    try:
-        return process.communicate(timeout=5)
-    except subprocess.TimeoutExpired as held:
-        return held.stdout or b"", held.stderr or b""
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "backslashreplace")

@@ -14,7 +14,8 @@ description:
   - Runs the project's own C(collectstatic) and compares the target folder by content before and after it.
   - RV(ignore:changed) means that a file has other content than before, came or went. A file that was written
     again as it was, as storages with hashed names do on each run, is no change.
-  - Check mode collects into a copy of the target, so its prediction includes the hashed names.
+  - The files are collected into an empty folder and carried over one by one, so a failure leaves the target as it
+    was, and check mode, which is the same without the last step, foresees hashed names too.
 author:
   - The emperor.web authors (@emperor-web)
 extends_documentation_fragment:

@@ -124,7 +124,7 @@ def test_the_interpreter_is_asked_in_the_project_with_its_environment_only(run_m
         asking(tags=["models"]), arguments | {"environment": {"DEBUG": False, "COLOR": "blue"}}
     )["answer"]
     venv = arguments["virtualenv"]
-    assert argv == ["-"]
+    assert argv == ["-u", "-"]
     assert cwd == arguments["project"]
     assert environment == {
         "LANG": "C.UTF-8",
@@ -158,7 +158,7 @@ def test_no_answer_is_reported_with_what_was_said(run_module, stub):
     result = run_module(asking(), stub("print('out'); print('Fatal Python error', file=sys.stderr); sys.exit(3)"))
     assert result["msg"] == "the interpreter ended with status 3 before it could answer: Fatal Python error"
     assert (result["rc"], result["stdout"], result["stderr"]) == (3, "out\n", "Fatal Python error\n")
-    assert result["cmd"][1:] == ["-"]
+    assert result["cmd"][1:] == ["-u", "-"]
 
 
 def test_half_an_answer_is_none(run_module, stub):
