@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -109,18 +110,20 @@ def docs(run: Run) -> str:
 
 
 def sanity(run: Run) -> str:
-    """On what users get: development's own files are not part of it, and links to folders are not allowed there."""
+    """On what users get, outside of this repository, in which Git ignores the copy and ansible-test would skip it."""
     source = lab.install_collection(run.tools) / "ansible_collections/emperor/web"
-    top = lab.CACHE / "sanity"
-    target = top / "ansible_collections/emperor/web"
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
-    (target / "tests").mkdir()
-    shutil.copy(lab.ROOT / "tests/config.yml", target / "tests")
     bootstrap_pip()
     version = call(run, "python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
-    out = call(run, "ansible-test", "sanity", "--venv", "--python", version, "--color", "no", cwd=target)
-    return f"{len(re.findall('Running sanity test', out))} tests of ansible-test sanity"
+    with tempfile.TemporaryDirectory() as top:
+        target = Path(top) / "ansible_collections/emperor/web"
+        shutil.copytree(source, target)
+        (target / "tests").mkdir()
+        shutil.copy(lab.ROOT / "tests/config.yml", target / "tests")
+        out = call(run, "ansible-test", "sanity", "--venv", "--python", version, "--color", "no", cwd=target)
+    ran = len(re.findall(r"^Running sanity test ", out, re.MULTILINE))
+    if not ran:
+        raise Failed(f"ansible-test sanity ran no test:\n{out[-4000:]}")
+    return f"{ran} tests of ansible-test sanity"
 
 
 def bootstrap_pip() -> None:

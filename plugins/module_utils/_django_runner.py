@@ -58,13 +58,18 @@ def load_project(job: dict) -> None:
     sys.path[0] = job["project"]
     from django.core import management
 
+    reached = []
+
+    def reach(utility) -> None:
+        reached.append(utility)
+
     manage = os.path.join(job["project"], "manage.py")
     if os.path.exists(manage):
         # Its last step, by execute_from_command_line or without it, must do nothing; a sys.exit after it is no error.
-        utility, reached = management.ManagementUtility, []
+        utility = management.ManagementUtility
         original = utility.execute
         sys.argv = [manage, job["action"]]
-        utility.execute = lambda self: reached.append(self)
+        utility.execute = reach
         try:
             runpy.run_path(manage, run_name="__main__")
         except SystemExit as end:
