@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The inventories that people copy, from inventory/ and the READMEs, are ones that the roles take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.emperor.web.plugins.filter.django_apps import django_apps
+
+ROOT = Path(__file__).resolve().parents[2]
+READMES = [ROOT / "README.md", *sorted(ROOT.glob("roles/*/README.md"))]
+# A sample inventory, or a set of variables that a README tells.
+SAMPLES = {path.name: path.read_text() for path in sorted((ROOT / "inventory").glob("*.yml"))} | {
+    f"{path.relative_to(ROOT)}-{number}": text
+    for path in READMES
+    for number, text in enumerate(re.findall(r"^ *```yaml\n(.*?)^ *```", path.read_text(), re.DOTALL | re.MULTILINE))
+}
+
+
+def options() -> dict[str, dict]:
+    """All variables that the public roles take, as AnsibleModule wants them."""
+    found: dict[str, dict] = {}
+    for path in ROOT.glob("roles/*/meta/argument_specs.yml"):
+        for entry in yaml.safe_load(path.read_text())["argument_specs"].values():
+            found |= entry.get("options", {})
+    return {name: bare(about) for name, about in found.items()}
+
+
+def bare(about: dict) -> dict:
+    kept = {key: value for key, value in about.items() if key in ("type", "elements", "choices")}
+    if "options" in about:
+        kept["options"] = {name: bare(more) for name, more in about["options"].items()}
+    return kept
+
+
+def variables(data) -> Iterator[tuple[str, object]]:
+    """Variables of the roles, wherever an inventory or a play has them."""
+    if isinstance(data, list):
+        for part in data:
+            yield from variables(part)
+    elif isinstance(data, dict):
+        for name, value in data.items():
+            if name.startswith(("locale_", "nginx_", "uwsgi_", "django_")):
+                yield name, value
+            else:
+                yield from variables(value)
+
+
+def test_samples_are_found():
+    assert {"one-host.yml", "many-hosts.yml", "README.md-0"} <= set(SAMPLES)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_roles_take_the_sample(name):
+    known = options()
+    given = list(variables(yaml.safe_load(SAMPLES[name])))
+    assert given or "hosts:" in SAMPLES[name], "a sample shows no variable of ours"
+    for variable, value in given:
+        assert variable in known
+        result = ArgumentSpecValidator({variable: known[variable]}).validate({variable: value})
+        assert result.error_messages == []
+        if variable == "django_apps":
+            assert [app["name"] for app in django_apps(value)] == [app["name"] for app in value]
