@@ -12,6 +12,7 @@ import inspect
 import json
 import os
 import tempfile
+from types import ModuleType
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
@@ -78,8 +79,9 @@ class DjangoModule:
             reason = f"{self.python} does not exist yet, so check mode cannot look into the project"
             self.module.exit_json(msg=reason, predicted=False, **result)
 
-    def ask(self, action: str, **job: Any) -> dict[str, Any]:
-        """Have the runner do one action; fails the module with what the project raised."""
+    def ask(self, what: ModuleType, **job: Any) -> dict[str, Any]:
+        """Have a file for the app's interpreter run there; fails the module with what the project raised."""
+        action = what.__name__.rpartition("_")[2]
         if not os.access(self.python, os.X_OK):
             self.module.fail_json(msg=f"{self.python} is no interpreter; give virtualenv or python of the project")
         if not os.path.isdir(self.params["project"]):
@@ -99,7 +101,7 @@ class DjangoModule:
                     cwd=self.params["project"],
                     user=self.params["user"],
                     timeout=self.params["timeout"],
-                    stdin=program(job),
+                    stdin=program(job, what),
                     pass_fds=(reply.fileno(),),
                     # Static files are for everybody; a database that is made here is not.
                     umask=0o022 if action == "collectstatic" else 0o027,
@@ -147,10 +149,11 @@ class DjangoModule:
         )
 
 
-def program(job: dict[str, Any]) -> str:
+def program(job: dict[str, Any], what: ModuleType) -> str:
     """The text that the interpreter gets: the runner's source and one call."""
     # On a target the module's utilities are inside a zip file, so there is no path to open.
-    return f"{inspect.getsource(_django_runner)}\nmain(json.loads({json.dumps(job)!r}))\n"
+    call = f"main(json.loads({json.dumps(job)!r}), {inspect.getsource(what)!r})"
+    return f"{inspect.getsource(_django_runner)}\n{call}\n"
 
 
 def explain(action: str, error: dict[str, Any], settings: str) -> str:

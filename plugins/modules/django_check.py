@@ -138,6 +138,7 @@ traceback:
   sample: "Traceback (most recent call last): ..."
 """
 
+from ansible_collections.emperor.web.plugins.module_utils import _django_check
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -187,7 +188,7 @@ def main() -> None:
     )
     django.skip_unbuilt(changed=False)
     options = {name: django.params[name] for name in ("deploy", "tags", "databases", "wsgi")}
-    answer = django.ask("check", **options)
+    answer = django.ask(_django_check, **options)
     if django.params["deploy"]:
         answer["messages"] += deployment_errors(answer["project"])
     reasons = serious(answer["messages"], django.params["fail_level"], django.params["accept"])

@@ -113,6 +113,7 @@ traceback:
   sample: "Traceback (most recent call last): ..."
 """
 
+from ansible_collections.emperor.web.plugins.module_utils import _django_collectstatic
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
 
 
@@ -139,7 +140,7 @@ def main() -> None:
         }
     )
     django.skip_unbuilt(changed=False, added=[], modified=[], deleted=[])
-    answer = django.ask("collectstatic", **{name: django.params[name] for name in ("clear", "link", "ignore")})
+    answer = django.ask(_django_collectstatic, **{name: django.params[name] for name in ("clear", "link", "ignore")})
     changed = bool(answer["added"] or answer["modified"] or answer["deleted"])
     django.module.exit_json(changed=changed, diff=diff_of(answer), **answer)
 

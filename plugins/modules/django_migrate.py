@@ -115,6 +115,7 @@ traceback:
   sample: "Traceback (most recent call last): ..."
 """
 
+from ansible_collections.emperor.web.plugins.module_utils import _django_migrate
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
 
 
@@ -148,7 +149,7 @@ def main() -> None:
     )
     django.skip_unbuilt(changed=False, plan=[], applied=[], unapplied=[])
     options = {name: django.params[name] for name in ("app", "migration", "database", "fake", "skip_checks")}
-    answer = django.ask("migrate", **options)
+    answer = django.ask(_django_migrate, **options)
     vendor, name = answer.pop("vendor"), answer.pop("name")
     database = {"alias": django.params["database"], "vendor": vendor} | ({"name": name} if vendor == "sqlite" else {})
     django.module.exit_json(

@@ -80,7 +80,7 @@ def project(monkeypatch):
     asked = []
 
     def ask(_self, action, **job):
-        asked.append((action, job))
+        asked.append((action.__name__.rpartition("_")[2], job))
         return {"messages": list(project.messages), "project": GOOD | project.facts}
 
     project = SimpleNamespace(messages=[], facts={}, asked=asked)

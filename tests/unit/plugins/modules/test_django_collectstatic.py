@@ -45,7 +45,7 @@ def project(monkeypatch):
     project = SimpleNamespace(answer={}, asked=[])
 
     def ask(_self, action, **job):
-        project.asked.append((action, job))
+        project.asked.append((action.__name__.rpartition("_")[2], job))
         return NOTHING | project.answer
 
     monkeypatch.setattr(DjangoModule, "ask", ask)

@@ -52,7 +52,7 @@ def database(monkeypatch):
         asked: list = []
 
     def ask(self, action, **job):
-        Database.asked.append((action, job))
+        Database.asked.append((action.__name__.rpartition("_")[2], job))
         plan, applied = list(Database.waiting), []
         if not self.check_mode:
             applied = [{"app": entry["app"], "name": entry["name"], "seconds": 0.1, "fake": False} for entry in plan]

@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: for this collection's modules only; it may change in any release.
+
+"""What django_check does inside the app's interpreter; see _django_runner."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+
+def run(job: dict) -> dict:
+    """Run the system checks, import the WSGI callable and tell what the settings say."""
+    from django.conf import settings
+    from django.core import checks
+    from django.core.management import CommandError
+
+    for tag in job["tags"]:
+        if not checks.tag_exists(tag, include_deployment_checks=job["deploy"]):
+            raise CommandError(f"no system check has the tag {tag}")
+    messages = checks.run_checks(
+        tags=job["tags"] or None, include_deployment_checks=job["deploy"], databases=job["databases"] or None
+    )
+    if job["wsgi"]:
+        module, _separator, attribute = job["wsgi"].partition(":")
+        getattr(importlib.import_module(module), attribute or "application")
+    return {
+        "messages": [
+            {
+                "id": message.id or "",
+                "level": checks_level(message.level),
+                "object": "" if message.obj is None else str(message.obj),
+                "msg": str(message.msg),
+                "hint": str(message.hint or ""),
+            }
+            for message in messages
+            if not message.is_silenced()
+        ],
+        "project": project_facts(settings),
+    }
+
+
+def checks_level(level: int) -> str:
+    """Django's numeric level as the name that its documentation uses."""
+    for name, bound in (("critical", 50), ("error", 40), ("warning", 30), ("info", 20)):
+        if level >= bound:
+            return name
+    return "debug"
+
+
+def project_facts(settings) -> dict:
+    """What a web server and an operator need to know of a project's settings; nothing secret."""
+    import django
+    from django.apps import apps
+
+    key = str(getattr(settings, "SECRET_KEY", ""))
+    return {
+        "django_version": django.get_version(),
+        "python_version": ".".join(str(part) for part in sys.version_info[:3]),
+        "settings": os.environ["DJANGO_SETTINGS_MODULE"],
+        "wsgi_application": getattr(settings, "WSGI_APPLICATION", None),
+        "debug": bool(settings.DEBUG),
+        "insecure_key": key.startswith("django-insecure-"),
+        "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS],
+        "static_url": settings.STATIC_URL,
+        "static_root": str(settings.STATIC_ROOT or ""),
+        "media_url": settings.MEDIA_URL,
+        "media_root": str(settings.MEDIA_ROOT or ""),
+        "staticfiles": apps.is_installed("django.contrib.staticfiles"),
+        "databases": [
+            {
+                "alias": alias,
+                "engine": database.get("ENGINE", ""),
+                "name": str(database.get("NAME") or "") if "sqlite" in database.get("ENGINE", "") else "",
+            }
+            for alias, database in settings.DATABASES.items()
+        ],
+    }
