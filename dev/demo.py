@@ -59,16 +59,24 @@ def published_port() -> int | None:
     return int(done.stdout.split(":")[-1]) if done.returncode == 0 and done.stdout.strip() else None
 
 
+def apps() -> list[str]:
+    """The apps of a demo that runs already."""
+    done = subprocess.run(["docker", "exec", NAME, "ls", "/srv/django"], capture_output=True, text=True)
+    return done.stdout.split()
+
+
 def up(source: str, version: str | None) -> None:
     """Make everything, and print where the site is."""
     started = time.monotonic()
     tools = lab.virtualenv()
     lab.engine()
+    name = app_name(source)
     port = published_port() or free_port()
+    if set(apps()) - {name}:
+        lab.down(NAME)  # another project has the name localhost there
     image = lab.default_image()
     lab.up(NAME, image, publish=f"127.0.0.1:{port}:80")
     lab.say(f"A container made from {image} stands for the server.")
-    name = app_name(source)
     app = {"name": name, "source": source, "domains": ["localhost", "127.0.0.1"]}
     app |= {"version": version} if version else {}
     app |= {"health": {"path": "/healthz"}} if source == str(EXAMPLE) else {}

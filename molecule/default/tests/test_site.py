@@ -201,7 +201,7 @@ def test_environment_arrives_unchanged(host):
 def test_secrets_are_nowhere_to_be_seen(host):
     key = host.file(f"{ROOT}/secret_key").content_string.strip()
     assert len(key) >= 50
-    journal = host.check_output("journalctl --no-pager")
+    journal = host.check_output("journalctl --no-pager --all --output verbose")
     assert "emperor.web.django_release" in journal, "the journal does not reach back to the deploy"
     for secret in (key, TOKEN):
         assert secret in host.file(f"{ROOT}/current/env").content_string
