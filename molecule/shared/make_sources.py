@@ -70,7 +70,7 @@ def make_git(top: Path) -> dict[str, str]:
     facts["tagged"] = mark("tag v1.0")
     run("git", "tag", "--annotate", "--message=v1.0", "v1.0", cwd=work)
     facts["main"] = mark("branch main")
-    for name, change in BROKEN.items():
+    for name, change in (BROKEN | SCHEMA).items():
         run("git", "checkout", "--quiet", "-b", name, "main", cwd=work)
         change(work)
         facts[name] = commit(name)
@@ -117,6 +117,56 @@ BROKEN = {
     "page-fails": _append("probe/urls.py", PAGE_FAILS),
     "wsgi-fails": _append("probe/wsgi.py", "\nraise RuntimeError('broken wsgi')\n"),
 }
+
+
+NOTES = {
+    "notes/__init__.py": "",
+    "notes/models.py": """from django.db import models
+
+
+class Note(models.Model):
+    text = models.TextField()
+""",
+    "notes/migrations/__init__.py": "",
+    "notes/migrations/0001_note.py": """from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    operations = [
+        migrations.CreateModel("Note", [("id", models.AutoField(primary_key=True)), ("text", models.TextField())])
+    ]
+""",
+}
+NOTES_SETTINGS = """
+INSTALLED_APPS = ["notes"]
+NAME = os.environ["DATABASE_URL"].removeprefix("sqlite:///")
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": NAME}}
+DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+"""
+DROP_NOTES = """from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("notes", "0001_note")]
+    operations = [migrations.DeleteModel("Note")]
+"""
+
+
+def _add_notes(work: Path) -> None:
+    for name, text in NOTES.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text(text)
+    _append("probe/settings.py", NOTES_SETTINGS)(work)
+
+
+def _drop_notes(work: Path) -> None:
+    _add_notes(work)
+    (work / "notes/models.py").write_text("")
+    (work / "notes/migrations/0002_drop.py").write_text(DROP_NOTES)
+
+
+# A table comes, and goes.
+SCHEMA = {"with-notes": _add_notes, "without-notes": _drop_notes}
 
 
 def make_archives(top: Path, uv: Path) -> None:

@@ -70,6 +70,7 @@ _DEFAULTS: dict[str, Any] = {
     "python_version": None,
     "uwsgi": {},
     "accept_checks": [],
+    "allow_migrations": [],
     "health": {},
     "collectstatic": True,
     "client_max_body_size": "",

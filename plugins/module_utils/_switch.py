@@ -285,7 +285,8 @@ class Switch:
             for name in folders:
                 os.makedirs(os.path.join(target, name), exist_ok=True)
             for name in names:
-                _link(os.path.join(parent, name), os.path.join(target, name))
+                if not name.startswith("."):  # what django_collectstatic remembers is nobody's page
+                    _link(os.path.join(parent, name), os.path.join(target, name))
 
     def _retire(self) -> None:
         for release in self._others():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import hashlib
 import json
 import re
 import urllib.parse
@@ -44,13 +45,22 @@ def test_stylesheet_of_the_admin(site):
     assert answer.headers["Cache-Control"] == "no-cache", "its content may change under this name"
 
 
-def test_hashed_stylesheet_may_be_kept_for_ever(site):
+def test_hashed_stylesheet_may_be_kept_for_ever(host, site):
     path = re.search(r'href="(/static/entries/style\.[0-9a-f]{12}\.css)"', site.get("/").text).group(1)
     answer = site.get(path)
     assert answer.status == 200
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert site.get(path, If_None_Match=answer.headers["ETag"]).status == 304
-    assert site.get(path, Accept_Encoding="gzip").headers["Content-Encoding"] == "gzip"
+    packed = site.get(path, Accept_Encoding="gzip")
+    assert packed.headers["Content-Encoding"] == "gzip"
+    digest = host.check_output(f"sha256sum {ROOT}/current{path}.gz").split()[0]
+    assert hashlib.sha256(packed.body).hexdigest() == digest, "packed once, at the deploy, not for each visitor"
+
+
+def test_what_collectstatic_remembers_is_not_served(host, site):
+    hidden = host.check_output(f"find {ROOT}/current/static/ -name '.*' -type f -printf '%f\n'").split()
+    assert hidden
+    assert {site.get(f"/static/{name}").status for name in hidden} <= {403, 404}
 
 
 def test_static_files_end_at_their_folder(site):

@@ -278,6 +278,26 @@ def test_release_goes_live_and_back(host, site, tmp_path):
     assert [json.loads(line)["version"] for line in history] == ["v1.0", "main"]
 
 
+def test_migration_that_destroys_data_needs_a_word(host, site, tmp_path):
+    def deploy(**changes) -> str:
+        variables = fill({"django_apps": [GOOD | changes]}, "127.0.0.1")
+        return play({HOST: variables}, tmp_path, "emperor.web.deploy")
+
+    changed(deploy(version="with-notes"), HOST)
+    insert = "from notes.models import Note; Note.objects.create(text='kept')"
+    host.check_output("probe-manage shell -v 0 -c %s", insert)
+    live = host.check_output("readlink /srv/django/probe/current")
+    expect(failure(deploy(version="without-notes"), HOST), ["notes.0002_drop", "Delete model Note", "allow"])
+    assert host.check_output("readlink /srv/django/probe/current") == live
+    assert (
+        host.check_output("probe-manage shell -v 0 -c %s", "from notes.models import *; print(Note.objects.get().text)")
+        == "kept"
+    )
+    changed(deploy(version="without-notes", allow_migrations=["notes.0002_drop"]), HOST)
+    assert host.check_output("readlink /srv/django/probe/current") != live
+    assert site.get("/").status == 200
+
+
 def test_plain_checkout_in_any_folder(host, tmp_path):
     """Without an installed collection and away from this checkout: the playbook's file is all that is named."""
     checkout = tmp_path / "somewhere" / "else"
@@ -290,7 +310,7 @@ def test_plain_checkout_in_any_folder(host, tmp_path):
             target.symlink_to(os.readlink(source))
         elif source.exists():
             target.write_bytes(source.read_bytes())
-    variables = fill({"django_apps": [GOOD]}, "127.0.0.1")
+    variables = fill({"django_apps": [GOOD | {"version": "without-notes"}]}, "127.0.0.1")
     home = {"ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_COLLECTIONS_PATH": str(tmp_path / "none")}
     printed = play({HOST: variables}, tmp_path, "playbooks/site.yml", cwd=checkout, **home)
     assert changed(printed, HOST) == 0
