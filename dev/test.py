@@ -143,6 +143,12 @@ def integration(run: Run) -> str:
     return f"{len(ran)} targets, on Django {', '.join(versions)}"
 
 
+def benchmarks(run: Run) -> str:
+    """That the comparison still runs, and both sides do the same work; the figures of so small a run say nothing."""
+    call(run, sys.executable, "benchmarks/modules/run.py", "--smoke", "--output", str(LOGS / "modules.json"))
+    return "benchmarks/modules"
+
+
 def images(run: Run) -> str:
     wanted = host_images(run)
     with ThreadPoolExecutor(jobs()) as pool:
@@ -247,6 +253,7 @@ STAGES: dict[str, Callable[[Run], str]] = {
     "docs": docs,
     "sanity": sanity,
     "integration": integration,
+    "benchmarks": benchmarks,
     "images": images,
     "demo": demo,
     "hosts": hosts,
