@@ -140,7 +140,8 @@ def integration(run: Run) -> str:
     out = call(run, "ansible-playbook", "tests/integration/run.yml", tools=tool)
     ran = set(re.findall(r"(django_\w+), Django ([0-9.]+)\s+: ok=", out))
     versions = sorted({version for _target, version in ran})
-    return f"{len(ran)} targets, on Django {', '.join(versions)}"
+    projects = re.findall(r"real_projects, (\w+)\s+: ok=", out)
+    return f"{len(ran)} targets, on Django {', '.join(versions)}, and {' '.join(sorted(projects)) or 'no real project'}"
 
 
 def benchmarks(run: Run) -> str:

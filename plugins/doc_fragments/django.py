@@ -18,9 +18,11 @@ options:
     type: path
     required: true
   settings:
-    description: Settings module, for example V(shop.settings).
+    description:
+      - Settings module, for example V(shop.settings). It wins over all that C(manage.py) says.
+      - Without it C(DJANGO_SETTINGS_MODULE) of the environment counts, then what C(manage.py) sets. The module fails
+        when there is neither.
     type: str
-    required: true
   virtualenv:
     description:
       - Virtual environment that has the project's packages.

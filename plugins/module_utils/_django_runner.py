@@ -17,25 +17,42 @@ import json
 import os
 import runpy
 import sys
+import threading
 import traceback
 from types import ModuleType
 
+# Seconds that threads and exit handlers of the project have, once the answer is written.
+LAST_WORDS = 10
+
 
 def main(job: dict, source: str) -> None:
+    """Do one job, then end, even if the project has started threads that do not."""
+    reply(job, source)
+    end = threading.Timer(LAST_WORDS, os._exit, (0,))
+    end.daemon = True
+    end.start()
+
+
+def reply(job: dict, source: str) -> None:
     """Do one job, with the text of the file that does it, and write the answer.
 
     Whatever the project raises becomes part of the answer.
     """
+    process = os.getpid()
     try:
         action = ModuleType(f"django_{job['action']}")
         exec(compile(source, action.__name__, "exec"), vars(action))
         load_project(job)
+        if os.getpid() != process:
+            os._exit(0)  # a child that the project forked while it loaded must not do the work a second time
         answer = {"result": action.run(job)}
     except BaseException as error:  # the project may call sys.exit or raise anything while it loads
         answer = {"error": describe(error)}
         answer["partial"] = getattr(error, "partial_result", {})
-    with os.fdopen(job["reply_fd"], "w", encoding="utf-8", errors="replace") as reply:
-        json.dump(answer, reply, ensure_ascii=False)  # a file name that is no UTF-8 must not spoil the answer
+    if os.getpid() != process:
+        os._exit(1)  # nor may it answer
+    with os.fdopen(job["reply_fd"], "w", encoding="utf-8", errors="replace") as file:
+        json.dump(answer, file, ensure_ascii=False)  # a file name that is no UTF-8 must not spoil the answer
 
 
 def describe(error: BaseException) -> dict:
@@ -48,13 +65,24 @@ def describe(error: BaseException) -> dict:
         "type": type(error).__name__,
         "message": message,
         "missing_module": error.name if isinstance(error, ModuleNotFoundError) else None,
+        "settings": os.environ.get("DJANGO_SETTINGS_MODULE", ""),
+        "app": listed_app(error.name) if isinstance(error, ModuleNotFoundError) else "",
         "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
     }
 
 
+def listed_app(module: str | None) -> str:
+    """The entry of INSTALLED_APPS that a module, which cannot be found, belongs to."""
+    conf = sys.modules.get("django.conf")
+    if not (module and conf and conf.settings.configured):
+        return ""
+    return next((app for app in conf.settings.INSTALLED_APPS if f"{app}.".startswith(f"{module}.")), "")
+
+
 def load_project(job: dict) -> None:
     """Set the project up as its manage.py would: that file may add paths or variables of its own."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = job["settings"]
+    if job["settings"]:
+        os.environ["DJANGO_SETTINGS_MODULE"] = job["settings"]
     sys.path[0] = job["project"]
     from django.core import management
 
@@ -77,6 +105,20 @@ def load_project(job: dict) -> None:
                 raise
         finally:
             utility.execute = original
+    if job["settings"]:
+        os.environ["DJANGO_SETTINGS_MODULE"] = job["settings"]  # some manage.py set it without asking
+    if not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        raise NoSettings(
+            f"no settings module: neither {manage} nor the environment sets DJANGO_SETTINGS_MODULE; "
+            f"give the option settings, for example settings: shop.settings"
+        )
     import django
 
     django.setup()
+    for name in ("stdout", "stderr"):  # Django asks them whether they are a terminal
+        if getattr(sys, name) is None or getattr(sys, name).closed:
+            setattr(sys, name, open(os.devnull, "w"))
+
+
+class NoSettings(Exception):
+    """Nobody said which settings the project has."""
