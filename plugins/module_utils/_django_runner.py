@@ -117,7 +117,7 @@ def load_project(job: dict) -> None:
     django.setup()
     for name in ("stdout", "stderr"):  # Django asks them whether they are a terminal
         if getattr(sys, name) is None or getattr(sys, name).closed:
-            setattr(sys, name, open(os.devnull, "w"))
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 class NoSettings(Exception):
