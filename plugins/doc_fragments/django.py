@@ -55,6 +55,9 @@ options:
 requirements:
   - Django 4.2 or later in the project's environment
 notes:
+  - Secrets of the environment are kept out of what the module returns, and so are C(SECRET_KEY) and the passwords of
+    C(DATABASES), wherever the settings have them from.
+  - Threads and exit handlers of the project have 10 seconds to end when the work is done.
   - In check mode, on a host where the interpreter does not exist yet, the module reports
     RV(ignore:predicted=false) and no change, because there is nothing it could ask.
 """

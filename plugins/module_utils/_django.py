@@ -128,6 +128,8 @@ class DjangoModule:
                 msg=f"the interpreter ended with status {outcome.rc} before it could answer: {outcome.last_lines()}",
                 **outcome.report(),
             )
+        named = {f"SECRET_{number}": secret for number, secret in enumerate(parsed["secrets"])}
+        self.module.no_log_values |= secret_values(named)
         if "error" in parsed:
             self._fail(action, parsed["error"], parsed["partial"], outcome)
         return parsed["result"]

@@ -51,6 +51,10 @@ def reply(job: dict, source: str) -> None:
         answer["partial"] = getattr(error, "partial_result", {})
     if os.getpid() != process:
         os._exit(1)  # nor may it answer
+    try:
+        answer["secrets"] = secrets_of_settings()
+    except Exception:  # settings without a key, or of no known form
+        answer["secrets"] = []
     with os.fdopen(job["reply_fd"], "w", encoding="utf-8", errors="replace") as file:
         json.dump(answer, file, ensure_ascii=False)  # a file name that is no UTF-8 must not spoil the answer
 
@@ -69,6 +73,20 @@ def describe(error: BaseException) -> dict:
         "app": listed_app(error.name) if isinstance(error, ModuleNotFoundError) else "",
         "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
     }
+
+
+def secrets_of_settings() -> list:
+    """Secrets that the settings have from elsewhere than the environment; nothing so short that it is also a word."""
+    conf = sys.modules.get("django.conf")
+    if not (conf and conf.settings.configured):
+        return []
+    settings = conf.settings
+    found = {str(key) for key in [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS] if len(str(key)) >= 20}
+    for database in settings.DATABASES.values():
+        password, rest = database.get("PASSWORD"), {k: v for k, v in database.items() if k != "PASSWORD"}
+        if len(str(password or "")) >= 8 and str(password) not in str(rest):
+            found.add(str(password))
+    return sorted(found)
 
 
 def listed_app(module: str | None) -> str:

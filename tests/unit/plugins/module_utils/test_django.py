@@ -115,7 +115,7 @@ def stub(tmp_path):
             "main = lambda job, source: globals().update(job=job)\n"
             "exec(sent.rstrip().splitlines()[-1])\n"
             "def answer(result):\n"
-            "    os.write(job['reply_fd'], json.dumps(result).encode())\n"
+            "    os.write(job['reply_fd'], json.dumps({'secrets': []} | result).encode())\n"
             f"{text}\n"
         )
         interpreter.chmod(0o755)
@@ -244,6 +244,14 @@ def test_secrets_of_the_environment_file_do_not_get_out(run_module, stub, tmp_pa
     assert "bad key ****" in result["msg"]
     assert "s3cret" not in json.dumps(result)
     assert "'PORT': '0'" in result["stdout"]
+
+
+def test_secrets_of_the_settings_do_not_get_out(run_module, stub):
+    text = (
+        "print('key s3cret-from-a-file'); answer({'result': ['s3cret-from-a-file'], 'secrets': ['s3cret-from-a-file']})"
+    )
+    result = run_module(asking(), stub(text))
+    assert result["answer"] == ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"]
 
 
 def test_a_bad_environment_file_is_named(run_module, stub, tmp_path):

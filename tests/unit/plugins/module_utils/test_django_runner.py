@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import (
@@ -68,7 +69,7 @@ def answer_of(monkeypatch, source: str, load=lambda _job: None) -> dict:
 
 
 def test_a_result_is_answered(monkeypatch):
-    assert answer_of(monkeypatch, "def run(job): return job['action'] + 'é'") == {"result": "acté"}
+    assert answer_of(monkeypatch, "def run(job): return job['action'] + 'é'") == {"result": "acté", "secrets": []}
 
 
 def test_a_project_that_exits_is_answered(monkeypatch):
@@ -83,7 +84,7 @@ def test_a_child_that_the_project_forked_neither_works_nor_answers(monkeypatch, 
     source = f"def run(job): open({str(path)!r}, 'a').write('x'); return 1"
     answer = answer_of(monkeypatch, source, load=lambda _job: load())
     os.wait()
-    assert answer == {"result": 1}
+    assert answer["result"] == 1
     assert path.read_text() == "x"
 
 
@@ -97,3 +98,13 @@ def run(job):
     answer = answer_of(monkeypatch, source)
     assert answer["partial"] == {"applied": [1], "unapplied": []}
     assert answer["error"]["message"] == "half way"
+
+
+def test_secrets_of_settings_are_told_apart_from_words(monkeypatch):
+    databases = {"default": {"NAME": "shop_data", "PASSWORD": "pa55word-of-a-file"}, "words": {"PASSWORD": "shop"}}
+    databases["same"] = {"ENGINE": "django.db.backends.postgresql", "PASSWORD": "postgres"}
+    settings = SimpleNamespace(
+        configured=True, SECRET_KEY="k" * 50, SECRET_KEY_FALLBACKS=["short"], DATABASES=databases
+    )
+    monkeypatch.setitem(sys.modules, "django.conf", SimpleNamespace(settings=settings))
+    assert _django_runner.secrets_of_settings() == ["k" * 50, "pa55word-of-a-file"]
