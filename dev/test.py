@@ -140,7 +140,14 @@ def integration(run: Run) -> str:
     out = call(run, "ansible-playbook", "tests/integration/run.yml", tools=tool)
     ran = set(re.findall(r"(django_\w+), Django ([0-9.]+)\s+: ok=", out))
     versions = sorted({version for _target, version in ran})
-    return f"{len(ran)} targets, on Django {', '.join(versions)}"
+    projects = re.findall(r"real_projects, (\w+)\s+: ok=", out)
+    return f"{len(ran)} targets, on Django {', '.join(versions)}, and {' '.join(sorted(projects)) or 'no real project'}"
+
+
+def benchmarks(run: Run) -> str:
+    """That the comparison still runs, and both sides do the same work; the figures of so small a run say nothing."""
+    call(run, sys.executable, "benchmarks/modules/run.py", "--smoke", "--output", str(LOGS / "modules.json"))
+    return "benchmarks/modules"
 
 
 def images(run: Run) -> str:
@@ -278,6 +285,7 @@ STAGES: dict[str, Callable[[Run], str]] = {
     "docs": docs,
     "sanity": sanity,
     "integration": integration,
+    "benchmarks": benchmarks,
     "images": images,
     "demo": demo,
     "hosts": hosts,

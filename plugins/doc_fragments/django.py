@@ -18,9 +18,11 @@ options:
     type: path
     required: true
   settings:
-    description: Settings module, for example V(shop.settings).
+    description:
+      - Settings module, for example V(shop.settings). It wins over all that C(manage.py) says.
+      - Without it C(DJANGO_SETTINGS_MODULE) of the environment counts, then what C(manage.py) sets. The module fails
+        when there is neither.
     type: str
-    required: true
   virtualenv:
     description:
       - Virtual environment that has the project's packages.
@@ -53,6 +55,9 @@ options:
 requirements:
   - Django 4.2 or later in the project's environment
 notes:
+  - Secrets of the environment are kept out of what the module returns, and so are C(SECRET_KEY) and the passwords of
+    C(DATABASES), wherever the settings have them from.
+  - Threads and exit handlers of the project have 10 seconds to end when the work is done.
   - In check mode, on a host where the interpreter does not exist yet, the module reports
     RV(ignore:predicted=false) and no change, because there is nothing it could ask.
 """

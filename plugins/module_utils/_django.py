@@ -27,7 +27,7 @@ from ansible_collections.emperor.web.plugins.module_utils._process import Result
 
 DJANGO_ARGUMENTS: dict[str, Any] = {
     "project": {"type": "path", "required": True},
-    "settings": {"type": "str", "required": True},
+    "settings": {"type": "str"},
     "virtualenv": {"type": "path"},
     "python": {"type": "path"},
     "environment": {"type": "dict", "no_log": True},
@@ -128,6 +128,8 @@ class DjangoModule:
                 msg=f"the interpreter ended with status {outcome.rc} before it could answer: {outcome.last_lines()}",
                 **outcome.report(),
             )
+        named = {f"SECRET_{number}": secret for number, secret in enumerate(parsed["secrets"])}
+        self.module.no_log_values |= secret_values(named)
         if "error" in parsed:
             self._fail(action, parsed["error"], parsed["partial"], outcome)
         return parsed["result"]
@@ -141,7 +143,7 @@ class DjangoModule:
 
     def _fail(self, action: str, error: dict[str, Any], partial: dict[str, Any], outcome: Result) -> NoReturn:
         self.module.fail_json(
-            msg=explain(action, error, self.params["settings"]),
+            msg=explain(action, error),
             traceback=error["traceback"],
             changed=any(partial.values()),
             **partial,
@@ -156,17 +158,24 @@ def program(job: dict[str, Any], what: ModuleType) -> str:
     return f"{inspect.getsource(_django_runner)}\n{call}\n"
 
 
-def explain(action: str, error: dict[str, Any], settings: str) -> str:
+def explain(action: str, error: dict[str, Any]) -> str:
     """One sentence on what went wrong and what to do about it."""
     text = f"{error['type']}: {error['message']}".strip()
-    missing = error["missing_module"]
+    missing, settings = error["missing_module"], error["settings"]
+    if error["type"] in ("NoSettings", "UnknownName"):
+        return error["message"]
     if missing and (settings == missing or settings.startswith(missing + ".")):
         return (
             f"the settings module {settings} cannot be imported ({text}); check the option settings, "
-            f"or DJANGO_SETTINGS_MODULE in manage.py"
+            f"or DJANGO_SETTINGS_MODULE in manage.py and the environment"
         )
     if missing == "django":
         return f"Django is not installed in the virtual environment ({text}); add it to the project's requirements"
+    if error["app"]:
+        return (
+            f"INSTALLED_APPS has {error['app']}, which cannot be imported ({text}); add its package to the project's "
+            f"requirements, or mend the name"
+        )
     if missing:
         return f"{text}; a package is missing from the project's requirements, or the module's name is wrong"
     return f"{FAILURES[action]}: {text}"

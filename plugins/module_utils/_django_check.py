@@ -17,17 +17,14 @@ def run(job: dict) -> dict:
     """Run the system checks, import the WSGI callable and tell what the settings say."""
     from django.conf import settings
     from django.core import checks
-    from django.core.management import CommandError
 
-    for tag in job["tags"]:
-        if not checks.tag_exists(tag, include_deployment_checks=job["deploy"]):
-            raise CommandError(f"no system check has the tag {tag}")
+    refuse_unknown("tags", job["tags"], checks.registry.registry.tags_available(job["deploy"]))
+    refuse_unknown("databases", job["databases"], settings.DATABASES)
     messages = checks.run_checks(
         tags=job["tags"] or None, include_deployment_checks=job["deploy"], databases=job["databases"] or None
     )
     if job["wsgi"]:
-        module, _separator, attribute = job["wsgi"].partition(":")
-        getattr(importlib.import_module(module), attribute or "application")
+        import_callable(job["wsgi"])
     return {
         "messages": [
             {
@@ -44,6 +41,41 @@ def run(job: dict) -> dict:
     }
 
 
+class UnknownName(Exception):
+    """An option names something that the project does not have."""
+
+
+def refuse_unknown(option: str, wanted: list, known) -> None:
+    """Django takes an alias that there is not for no database at all, so that nothing would be checked."""
+    for name in wanted:
+        if name not in known:
+            raise UnknownName(f"{option}: the project has no {name}; it has {', '.join(sorted(known)) or 'none'}")
+
+
+def import_callable(name: str) -> None:
+    """Import the callable for WSGI or ASGI as a server does."""
+    module, _separator, attribute = name.partition(":")
+    found = importlib.import_module(module)
+    attribute = attribute or "application"
+    if not callable(getattr(found, attribute, None)):
+        what = "has no" if not hasattr(found, attribute) else "cannot be called at"
+        raise UnknownName(f"wsgi: the module {module} {what} {attribute}; give module:attribute of the callable")
+
+
+def key_weakness(key: str) -> str:
+    """Why a secret key can be guessed; empty for a good one.
+
+    The bounds are far below those of security.W009, which warns of good keys too, for example of 32 hexadecimal digits.
+    """
+    if key.startswith("django-insecure-"):
+        return "is the public one that startproject wrote"
+    if len(key) < 20:
+        return f"has {len(key)} characters, fewer than 20"
+    if len(set(key)) < 5:
+        return f"has {len(set(key))} different characters, fewer than 5"
+    return ""
+
+
 def checks_level(level: int) -> str:
     """Django's numeric level as the name that its documentation uses."""
     for name, bound in (("critical", 50), ("error", 40), ("warning", 30), ("info", 20)):
@@ -57,14 +89,15 @@ def project_facts(settings) -> dict:
     import django
     from django.apps import apps
 
-    key = str(getattr(settings, "SECRET_KEY", ""))
+    weakness = key_weakness(str(settings.SECRET_KEY))
     return {
         "django_version": django.get_version(),
         "python_version": ".".join(str(part) for part in sys.version_info[:3]),
         "settings": os.environ["DJANGO_SETTINGS_MODULE"],
         "wsgi_application": getattr(settings, "WSGI_APPLICATION", None),
         "debug": bool(settings.DEBUG),
-        "insecure_key": key.startswith("django-insecure-"),
+        "insecure_key": bool(weakness),
+        "insecure_key_reason": weakness,
         "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS],
         "static_url": settings.STATIC_URL,
         "static_root": str(settings.STATIC_ROOT or ""),

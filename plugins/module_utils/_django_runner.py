@@ -17,25 +17,46 @@ import json
 import os
 import runpy
 import sys
+import threading
 import traceback
 from types import ModuleType
 
+# Seconds that threads and exit handlers of the project have, once the answer is written.
+LAST_WORDS = 10
+
 
 def main(job: dict, source: str) -> None:
+    """Do one job, then end, even if the project has started threads that do not."""
+    reply(job, source)
+    end = threading.Timer(LAST_WORDS, os._exit, (0,))
+    end.daemon = True
+    end.start()
+
+
+def reply(job: dict, source: str) -> None:
     """Do one job, with the text of the file that does it, and write the answer.
 
     Whatever the project raises becomes part of the answer.
     """
+    process = os.getpid()
     try:
         action = ModuleType(f"django_{job['action']}")
         exec(compile(source, action.__name__, "exec"), vars(action))
         load_project(job)
+        if os.getpid() != process:
+            os._exit(0)  # a child that the project forked while it loaded must not do the work a second time
         answer = {"result": action.run(job)}
     except BaseException as error:  # the project may call sys.exit or raise anything while it loads
         answer = {"error": describe(error)}
         answer["partial"] = getattr(error, "partial_result", {})
-    with os.fdopen(job["reply_fd"], "w", encoding="utf-8", errors="replace") as reply:
-        json.dump(answer, reply, ensure_ascii=False)  # a file name that is no UTF-8 must not spoil the answer
+    if os.getpid() != process:
+        os._exit(1)  # nor may it answer
+    try:
+        answer["secrets"] = secrets_of_settings()
+    except Exception:  # settings without a key, or of no known form
+        answer["secrets"] = []
+    with os.fdopen(job["reply_fd"], "w", encoding="utf-8", errors="replace") as file:
+        json.dump(answer, file, ensure_ascii=False)  # a file name that is no UTF-8 must not spoil the answer
 
 
 def describe(error: BaseException) -> dict:
@@ -48,13 +69,38 @@ def describe(error: BaseException) -> dict:
         "type": type(error).__name__,
         "message": message,
         "missing_module": error.name if isinstance(error, ModuleNotFoundError) else None,
+        "settings": os.environ.get("DJANGO_SETTINGS_MODULE", ""),
+        "app": listed_app(error.name) if isinstance(error, ModuleNotFoundError) else "",
         "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
     }
 
 
+def secrets_of_settings() -> list:
+    """Secrets that the settings have from elsewhere than the environment; nothing so short that it is also a word."""
+    conf = sys.modules.get("django.conf")
+    if not (conf and conf.settings.configured):
+        return []
+    settings = conf.settings
+    found = {str(key) for key in [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS] if len(str(key)) >= 20}
+    for database in settings.DATABASES.values():
+        password, rest = database.get("PASSWORD"), {k: v for k, v in database.items() if k != "PASSWORD"}
+        if len(str(password or "")) >= 8 and str(password) not in str(rest):
+            found.add(str(password))
+    return sorted(found)
+
+
+def listed_app(module: str | None) -> str:
+    """The entry of INSTALLED_APPS that a module, which cannot be found, belongs to."""
+    conf = sys.modules.get("django.conf")
+    if not (module and conf and conf.settings.configured):
+        return ""
+    return next((app for app in conf.settings.INSTALLED_APPS if f"{app}.".startswith(f"{module}.")), "")
+
+
 def load_project(job: dict) -> None:
     """Set the project up as its manage.py would: that file may add paths or variables of its own."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = job["settings"]
+    if job["settings"]:
+        os.environ["DJANGO_SETTINGS_MODULE"] = job["settings"]
     sys.path[0] = job["project"]
     from django.core import management
 
@@ -77,6 +123,20 @@ def load_project(job: dict) -> None:
                 raise
         finally:
             utility.execute = original
+    if job["settings"]:
+        os.environ["DJANGO_SETTINGS_MODULE"] = job["settings"]  # some manage.py set it without asking
+    if not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        raise NoSettings(
+            f"no settings module: neither {manage} nor the environment sets DJANGO_SETTINGS_MODULE; "
+            f"give the option settings, for example settings: shop.settings"
+        )
     import django
 
     django.setup()
+    for name in ("stdout", "stderr"):  # Django asks them whether they are a terminal
+        if getattr(sys, name) is None or getattr(sys, name).closed:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
+class NoSettings(Exception):
+    """Nobody said which settings the project has."""

@@ -28,8 +28,9 @@ options:
     description:
       - Add the checks of C(check --deploy).
       - In addition three mistakes that make a public site unsafe are errors, V(emperor.E001) (C(DEBUG) is on),
-        V(emperor.E002) (C(SECRET_KEY) is the insecure one of C(startproject)) and V(emperor.E003)
-        (C(ALLOWED_HOSTS) has V(*)).
+        V(emperor.E002) (C(SECRET_KEY) can be guessed, because it is the one of C(startproject), has fewer than
+        20 characters, or fewer than 5 different ones) and V(emperor.E003) (C(ALLOWED_HOSTS) has V(*)).
+      - They count whatever O(tags) says, and C(SILENCED_SYSTEM_CHECKS) does not silence them; O(accept) does.
     type: bool
     default: false
   fail_level:
@@ -38,7 +39,9 @@ options:
     choices: [info, warning, error, critical]
     default: error
   accept:
-    description: Ids of messages that are reported but never a reason to fail, for example V(security.W004).
+    description:
+      - Ids of messages that are reported but never a reason to fail, for example V(security.W004).
+      - One that no message has is told in a warning, unless O(tags) leaves checks out.
     type: list
     elements: str
     default: []
@@ -48,12 +51,13 @@ options:
     elements: str
     default: []
   databases:
-    description: Aliases of databases that the database checks look at.
+    description: Aliases of databases that the database checks look at; without it they look at none.
     type: list
     elements: str
     default: []
   wsgi:
-    description: WSGI callable to import, as V(module:attribute); the attribute is C(application) unless given.
+    description:
+      - WSGI or ASGI callable to import, as V(module:attribute); the attribute is C(application) unless given.
     type: str
 seealso:
   - name: System check framework
@@ -116,6 +120,7 @@ project:
     wsgi_application: shop.wsgi.application
     debug: false
     insecure_key: false
+    insecure_key_reason: ""
     allowed_hosts: [shop.example.com]
     static_url: /static/
     static_root: /srv/django/shop/releases/3f2a9c1b-7d04e6aa/static
@@ -138,6 +143,8 @@ traceback:
   sample: "Traceback (most recent call last): ..."
 """
 
+import re
+
 from ansible_collections.emperor.web.plugins.module_utils import _django_check
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
 
@@ -151,7 +158,7 @@ def deployment_errors(project: dict) -> list[dict]:
         found.append(("emperor.E001", "DEBUG is on.", "Set DEBUG = False, or take it from the environment."))
     if project["insecure_key"]:
         hint = "Read SECRET_KEY from the environment; the role django generates one and keeps it on the host."
-        found.append(("emperor.E002", "SECRET_KEY is the public one that startproject wrote.", hint))
+        found.append(("emperor.E002", f"SECRET_KEY {project['insecure_key_reason']}.", hint))
     if "*" in project["allowed_hosts"]:
         hint = "List the domains of the site, or take ALLOWED_HOSTS from the environment."
         found.append(("emperor.E003", "ALLOWED_HOSTS accepts every host name.", hint))
@@ -162,6 +169,12 @@ def serious(messages: list[dict], fail_level: str, accept: list[str]) -> list[di
     """The messages that are a reason to fail."""
     bound = LEVELS.index(fail_level)
     return [m for m in messages if LEVELS.index(m["level"]) >= bound and m["id"] not in accept]
+
+
+def unmatched(messages: list[dict], accept: list[str]) -> list[str]:
+    """Entries of accept that no message has: a slip, or what was accepted is mended."""
+    found = {message["id"] for message in messages}
+    return [entry for entry in accept if entry not in found]
 
 
 def sentence(message: dict) -> str:
@@ -186,11 +199,16 @@ def main() -> None:
             "wsgi": {"type": "str"},
         }
     )
+    if not all(re.fullmatch(r"\S+", entry) for entry in django.params["accept"]):
+        django.module.fail_json(msg="accept: an id is a word without blanks, for example security.W004")
     django.skip_unbuilt(changed=False)
     options = {name: django.params[name] for name in ("deploy", "tags", "databases", "wsgi")}
     answer = django.ask(_django_check, **options)
     if django.params["deploy"]:
         answer["messages"] += deployment_errors(answer["project"])
+    if not django.params["tags"]:
+        for entry in unmatched(answer["messages"], django.params["accept"]):
+            django.module.warn(f"accept: no message has the id {entry}; ids look like security.W004")
     reasons = serious(answer["messages"], django.params["fail_level"], django.params["accept"])
     if reasons:
         listed = "; ".join(sentence(message) for message in reasons)

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The inventories that people copy, from inventory/ and the READMEs, are ones that the roles take."""
+"""What people copy from inventory/ and the READMEs is what roles and modules take."""
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.emperor.web.plugins.filter.django_apps import django_apps
+from ansible_collections.emperor.web.plugins.module_utils._django import DJANGO_ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("roles/*/README.md"))]
@@ -69,3 +71,22 @@ def test_roles_take_the_sample(name):
         assert result.error_messages == []
         if variable == "django_apps":
             assert [app["name"] for app in django_apps(value)] == [app["name"] for app in value]
+
+
+def tasks(data) -> Iterator[tuple[str, dict]]:
+    """Uses of the Django modules in a playbook, which tests/integration/targets/django_check also runs."""
+    for play in data if isinstance(data, list) else []:
+        for task in play.get("tasks", []):
+            yield from (
+                (name.rpartition(".")[2], task[name]) for name in task if name.startswith("emperor.web.django_")
+            )
+
+
+def test_modules_take_the_sample():
+    found = [use for text in SAMPLES.values() for use in tasks(yaml.safe_load(text))]
+    assert {name for name, _given in found} == {"django_check", "django_migrate", "django_collectstatic"}
+    for name, given in found:
+        module = importlib.import_module(f"ansible_collections.emperor.web.plugins.modules.{name}")
+        own = {option: bare(about) for option, about in yaml.safe_load(module.DOCUMENTATION)["options"].items()}
+        shared = {option: bare(about) for option, about in DJANGO_ARGUMENTS.items()}
+        assert ArgumentSpecValidator(own | shared).validate(given).error_messages == []

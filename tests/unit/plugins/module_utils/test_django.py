@@ -22,7 +22,8 @@ from ansible_collections.emperor.web.plugins.modules import django_check, django
 
 
 def error(kind: str, message: str, missing: str | None = None) -> dict:
-    return {"type": kind, "message": message, "missing_module": missing, "traceback": ""}
+    where = {"traceback": "", "settings": "shop.prod", "app": "blog" if missing == "blog" else ""}
+    return {"type": kind, "message": message, "missing_module": missing} | where
 
 
 @pytest.mark.parametrize(
@@ -32,14 +33,14 @@ def error(kind: str, message: str, missing: str | None = None) -> dict:
             "check",
             error("ModuleNotFoundError", "No module named 'shop.prod'", "shop.prod"),
             "the settings module shop.prod cannot be imported (ModuleNotFoundError: No module named 'shop.prod'); "
-            "check the option settings, or DJANGO_SETTINGS_MODULE in manage.py",
+            "check the option settings, or DJANGO_SETTINGS_MODULE in manage.py and the environment",
             id="settings",
         ),
         pytest.param(
             "check",
             error("ModuleNotFoundError", "No module named 'shop'", "shop"),
             "the settings module shop.prod cannot be imported (ModuleNotFoundError: No module named 'shop'); check the "
-            "option settings, or DJANGO_SETTINGS_MODULE in manage.py",
+            "option settings, or DJANGO_SETTINGS_MODULE in manage.py and the environment",
             id="package of the settings",
         ),
         pytest.param(
@@ -57,6 +58,13 @@ def error(kind: str, message: str, missing: str | None = None) -> dict:
             id="another package",
         ),
         pytest.param(
+            "check",
+            error("ModuleNotFoundError", "No module named 'blog'", "blog"),
+            "INSTALLED_APPS has blog, which cannot be imported (ModuleNotFoundError: No module named 'blog'); add its "
+            "package to the project's requirements, or mend the name",
+            id="app",
+        ),
+        pytest.param(
             "check", error("KeyError", "'SECRET_KEY'"), "the project does not start: KeyError: 'SECRET_KEY'", id="start"
         ),
         pytest.param(
@@ -66,12 +74,15 @@ def error(kind: str, message: str, missing: str | None = None) -> dict:
             id="migration",
         ),
         pytest.param(
+            "migrate", error("NoSettings", "no settings module: x"), "no settings module: x", id="no settings"
+        ),
+        pytest.param(
             "collectstatic", error("OSError", "full"), "collectstatic failed: OSError: full", id="static files"
         ),
     ],
 )
 def test_a_failure_is_explained(action, raised, expected):
-    assert explain(action, raised, "shop.prod") == expected
+    assert explain(action, raised) == expected
 
 
 def test_the_program_is_complete_and_carries_any_text():
@@ -104,7 +115,7 @@ def stub(tmp_path):
             "main = lambda job, source: globals().update(job=job)\n"
             "exec(sent.rstrip().splitlines()[-1])\n"
             "def answer(result):\n"
-            "    os.write(job['reply_fd'], json.dumps(result).encode())\n"
+            "    os.write(job['reply_fd'], json.dumps({'secrets': []} | result).encode())\n"
             f"{text}\n"
         )
         interpreter.chmod(0o755)
@@ -185,7 +196,14 @@ def test_a_project_that_hangs_is_ended(run_module, stub):
 
 
 def test_an_error_is_explained_with_what_was_done_before_it(run_module, stub):
-    raised = {"type": "OperationalError", "message": "locked", "missing_module": None, "traceback": "Traceback ..."}
+    raised = {
+        "type": "OperationalError",
+        "message": "locked",
+        "missing_module": None,
+        "settings": "",
+        "app": "",
+        "traceback": "Traceback ...",
+    }
     partial = {"applied": [{"app": "shop", "name": "0001"}], "unapplied": []}
     result = run_module(asking(_django_migrate), stub(f"answer({ {'error': raised, 'partial': partial}!r})"))
     assert result["msg"] == "the migration failed: OperationalError: locked"
@@ -198,7 +216,14 @@ def test_an_error_is_explained_with_what_was_done_before_it(run_module, stub):
     "module", [django_check, django_migrate, django_collectstatic], ids=lambda module: module.__name__.split(".")[-1]
 )
 def test_all_that_a_failure_returns_is_documented(run_module, stub, module):
-    raised = {"type": "OperationalError", "message": "locked", "missing_module": None, "traceback": "Traceback ..."}
+    raised = {
+        "type": "OperationalError",
+        "message": "locked",
+        "missing_module": None,
+        "settings": "",
+        "app": "",
+        "traceback": "Traceback ...",
+    }
     result = run_module(module, stub(f"answer({ {'error': raised, 'partial': {}}!r})"))
     assert result["traceback"] == "Traceback ..."
 
@@ -219,6 +244,14 @@ def test_secrets_of_the_environment_file_do_not_get_out(run_module, stub, tmp_pa
     assert "bad key ****" in result["msg"]
     assert "s3cret" not in json.dumps(result)
     assert "'PORT': '0'" in result["stdout"]
+
+
+def test_secrets_of_the_settings_do_not_get_out(run_module, stub):
+    text = (
+        "print('key s3cret-from-a-file'); answer({'result': ['s3cret-from-a-file'], 'secrets': ['s3cret-from-a-file']})"
+    )
+    result = run_module(asking(), stub(text))
+    assert result["answer"] == ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"]
 
 
 def test_a_bad_environment_file_is_named(run_module, stub, tmp_path):

@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import (
@@ -19,7 +20,7 @@ from ansible_collections.emperor.web.plugins.module_utils import (
     _django_migrate,
     _django_runner,
 )
-from ansible_collections.emperor.web.plugins.module_utils._django_runner import describe, main
+from ansible_collections.emperor.web.plugins.module_utils._django_runner import describe, reply
 
 
 @pytest.mark.parametrize("part", [_django_runner, _django_check, _django_migrate, _django_collectstatic])
@@ -59,22 +60,32 @@ def test_an_exception_is_described(code, expected):
 
 
 def answer_of(monkeypatch, source: str, load=lambda _job: None) -> dict:
-    """What main() writes."""
+    """What reply() writes."""
     monkeypatch.setattr(_django_runner, "load_project", load)
     reading, writing = os.pipe()
-    main({"action": "act", "reply_fd": writing}, source)
+    reply({"action": "act", "reply_fd": writing}, source)
     with open(reading, encoding="utf-8") as answer:
         return json.load(answer)
 
 
 def test_a_result_is_answered(monkeypatch):
-    assert answer_of(monkeypatch, "def run(job): return job['action'] + 'é'") == {"result": "acté"}
+    assert answer_of(monkeypatch, "def run(job): return job['action'] + 'é'") == {"result": "acté", "secrets": []}
 
 
 def test_a_project_that_exits_is_answered(monkeypatch):
     answer = answer_of(monkeypatch, "", load=lambda _job: sys.exit(1))
     assert "sys.exit(1)" in answer["error"]["message"]
     assert answer["partial"] == {}
+
+
+@pytest.mark.parametrize("load", [os.fork, lambda: os.fork() or sys.exit(1)])
+def test_a_child_that_the_project_forked_neither_works_nor_answers(monkeypatch, load, tmp_path):
+    path = tmp_path / "done"
+    source = f"def run(job): open({str(path)!r}, 'a').write('x'); return 1"
+    answer = answer_of(monkeypatch, source, load=lambda _job: load())
+    os.wait()
+    assert answer["result"] == 1
+    assert path.read_text() == "x"
 
 
 def test_what_was_done_before_a_failure_is_answered(monkeypatch):
@@ -87,3 +98,13 @@ def run(job):
     answer = answer_of(monkeypatch, source)
     assert answer["partial"] == {"applied": [1], "unapplied": []}
     assert answer["error"]["message"] == "half way"
+
+
+def test_secrets_of_settings_are_told_apart_from_words(monkeypatch):
+    databases = {"default": {"NAME": "shop_data", "PASSWORD": "pa55word-of-a-file"}, "words": {"PASSWORD": "shop"}}
+    databases["same"] = {"ENGINE": "django.db.backends.postgresql", "PASSWORD": "postgres"}
+    settings = SimpleNamespace(
+        configured=True, SECRET_KEY="k" * 50, SECRET_KEY_FALLBACKS=["short"], DATABASES=databases
+    )
+    monkeypatch.setitem(sys.modules, "django.conf", SimpleNamespace(settings=settings))
+    assert _django_runner.secrets_of_settings() == ["k" * 50, "pa55word-of-a-file"]

@@ -8,11 +8,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
 from ansible_collections.emperor.web.plugins.modules import django_check
 from ansible_collections.emperor.web.plugins.modules.django_check import deployment_errors, sentence, serious
 
-GOOD = {"debug": False, "insecure_key": False, "allowed_hosts": ["shop.example.com"]}
+GOOD = {"debug": False, "insecure_key": False, "insecure_key_reason": "", "allowed_hosts": ["shop.example.com"]}
 
 
 def message(level: str = "warning", name: str = "security.W004", **parts) -> dict:
@@ -120,6 +121,24 @@ def test_deployment_errors_count_on_request_and_can_be_accepted(run_module, proj
     accepted = run_module(django_check, ARGUMENTS | {"deploy": True, "accept": ["emperor.E001"]})
     assert "failed" not in accepted
     assert accepted["messages"][0]["id"] == "emperor.E001"
+
+
+def test_accepting_what_there_is_not_is_told(run_module, project, monkeypatch):
+    told = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _self, text: told.append(text))
+    project.messages = [message("warning", "a.W001")]
+    accept = {"accept": ["a.W001", "a.W002"]}
+    run_module(django_check, ARGUMENTS | accept | {"tags": ["models"]})
+    assert told == []
+    run_module(django_check, ARGUMENTS | accept)
+    assert told == ["accept: no message has the id a.W002; ids look like security.W004"]
+
+
+@pytest.mark.parametrize("entry", ["", "security.W004, security.W008"])
+def test_an_id_is_one_word(run_module, project, entry):
+    result = run_module(django_check, ARGUMENTS | {"accept": [entry]})
+    assert "an id is a word without blanks" in result["msg"]
+    assert project.asked == []
 
 
 @pytest.mark.parametrize(("level", "failed"), [("warning", True), ("error", False)])

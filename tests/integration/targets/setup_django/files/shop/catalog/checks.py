@@ -7,13 +7,15 @@ from django.core.checks import register
 
 LEVELS = {"info": checks.Info, "warning": checks.Warning, "error": checks.Error, "critical": checks.Critical}
 
+TOLD = os.environ.get("SHOP_CHECKS_TOKEN", "")  # a check that tells a secret
+
 
 @register("shop")
 def messages(app_configs, **kwargs):
     levels = [level for level in os.environ.get("SHOP_MESSAGES", "").split(",") if level]
     return [
         LEVELS[level](
-            f"a message of level {level}", hint=f"a hint of level {level}", obj="catalog", id=f"catalog.{level}"
+            f"a message of level {level}", hint=f"a hint of level {level}{TOLD}", obj="catalog", id=f"catalog.{level}"
         )
         for level in levels
     ]

@@ -1,8 +1,10 @@
 """What may go wrong in a project. SHOP_MOOD is where it happens and what: settings:exit, ready:raise, urls:raise …"""
 
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from urllib.parse import urlsplit
 
@@ -18,6 +20,11 @@ def act(place):
             "children": children,
             "daemon": daemon,
             "import": import_missing,
+            "chdir": lambda: os.chdir("/"),
+            "close": close_output,
+            "fork": os.fork,
+            "log": log,
+            "thread": start_thread,
             "whoami": whoami,
             "tell": tell,
             "tell_and_die": tell_and_die,
@@ -54,6 +61,23 @@ def children():
 def daemon():
     """A child in a session of its own that keeps the output open."""
     subprocess.Popen(["sleep", "20"], start_new_session=True)
+
+
+def close_output():
+    """As a project does that makes itself a daemon."""
+    sys.stdout.close()
+    os.close(1)
+    os.close(2)
+
+
+def log():
+    logging.basicConfig(level="DEBUG")
+    logging.getLogger("shop").error("{" + "the shop is talkative " * 10000)
+
+
+def start_thread():
+    """A thread that no interpreter would wait for the end of."""
+    threading.Thread(target=time.sleep, args=(120,)).start()
 
 
 def import_missing():
