@@ -20,15 +20,18 @@ import sys
 import traceback
 from types import ModuleType
 
+PACKAGE = "emperor_web_in_the_app"
 
-def main(job: dict, source: str) -> None:
-    """Do one job, with the text of the file that does it, and write the answer.
+
+def main(job: dict, source: str, parts: dict | None = None) -> None:
+    """Do one job, with the text of the file that does it and of those that it imports, and write the answer.
 
     Whatever the project raises becomes part of the answer.
     """
     try:
-        action = ModuleType(f"django_{job['action']}")
-        exec(compile(source, action.__name__, "exec"), vars(action))
+        for name, text in (parts or {}).items():
+            load(name, text)
+        action = load(f"django_{job['action']}", source)
         load_project(job)
         answer = {"result": action.run(job)}
     except BaseException as error:  # the project may call sys.exit or raise anything while it loads
@@ -36,6 +39,16 @@ def main(job: dict, source: str) -> None:
         answer["partial"] = getattr(error, "partial_result", {})
     with os.fdopen(job["reply_fd"], "w", encoding="utf-8", errors="replace") as reply:
         json.dump(answer, reply, ensure_ascii=False)  # a file name that is no UTF-8 must not spoil the answer
+
+
+def load(name: str, source: str) -> ModuleType:
+    """Make a module of its text, in a package that has no folder, so that its neighbours can import it."""
+    package = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
+    package.__path__ = []
+    module = ModuleType(f"{PACKAGE}.{name}")
+    sys.modules[module.__name__] = module
+    exec(compile(source, name, "exec"), vars(module))
+    return module
 
 
 def describe(error: BaseException) -> dict:
@@ -47,6 +60,7 @@ def describe(error: BaseException) -> dict:
     return {
         "type": type(error).__name__,
         "message": message,
+        "explained": getattr(error, "explained", False) is True,
         "missing_module": error.name if isinstance(error, ModuleNotFoundError) else None,
         "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
     }
