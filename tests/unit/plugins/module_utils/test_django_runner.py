@@ -22,7 +22,7 @@ from ansible_collections.emperor.web.plugins.module_utils import (
 from ansible_collections.emperor.web.plugins.module_utils._django_runner import describe, main
 
 
-@pytest.mark.parametrize("part", [_django_runner, _django_check, _django_migrate, _django_collectstatic])
+@pytest.mark.parametrize("part", [_django_runner, _django_check, _django_migrate, _django_migration_guard, _django_migration_plan, _django_migration_session, _django_collectstatic])
 def test_nothing_is_imported_that_an_app_may_not_have(part):
     """Its text runs in the interpreter of any project, which has Django and no Ansible."""
     tree = ast.parse(inspect.getsource(part))
