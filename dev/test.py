@@ -145,7 +145,7 @@ def integration(run: Run) -> str:
 
 
 def have_databases(run: Run) -> None:
-    """Install the servers that django_migrate is tested on; the tests start their own, so none of the system is made."""
+    """Install the servers that django_migrate is tested on; the tests start their own, so the system gets none."""
     programs = {
         "postgresql": list(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
         "mariadb-server-core": shutil.which("mariadbd", path="/usr/sbin:/usr/bin"),

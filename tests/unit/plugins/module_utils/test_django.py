@@ -16,6 +16,7 @@ from ansible_collections.emperor.web.plugins.module_utils import (
     _django_check,
     _django_collectstatic,
     _django_migrate,
+    _django_migration_guard,
 )
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule, explain, program
 from ansible_collections.emperor.web.plugins.modules import django_check, django_collectstatic, django_migrate
@@ -68,6 +69,7 @@ def error(kind: str, message: str, missing: str | None = None) -> dict:
         pytest.param(
             "collectstatic", error("OSError", "full"), "collectstatic failed: OSError: full", id="static files"
         ),
+        pytest.param("migrate", error("Explained", "do this") | {"explained": True}, "do this", id="explained"),
     ],
 )
 def test_a_failure_is_explained(action, raised, expected):
@@ -86,6 +88,13 @@ def test_the_program_is_complete_and_carries_any_text():
     compile("\n".join(runner), "<stdin>", "exec", dont_inherit=True)
 
 
+def test_the_program_carries_the_files_that_are_imported():
+    call = program({"action": "migrate"}, _django_migrate, _django_migration_guard).rstrip().split("\n")[-1]
+    got = []
+    exec(call, {"main": lambda *given: got.extend(given), "json": json})
+    assert got[2] == {"_django_migration_guard": inspect.getsource(_django_migration_guard)}
+
+
 # Asking an interpreter.
 
 
@@ -101,7 +110,7 @@ def stub(tmp_path):
             f"#!{sys.executable}\n"
             "import json, os, sys, time\n"
             "sent = sys.stdin.read()\n"
-            "main = lambda job, source: globals().update(job=job)\n"
+            "main = lambda job, *sources: globals().update(job=job)\n"
             "exec(sent.rstrip().splitlines()[-1])\n"
             "def answer(result):\n"
             "    os.write(job['reply_fd'], json.dumps(result).encode())\n"

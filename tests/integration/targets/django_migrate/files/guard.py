@@ -1,8 +1,8 @@
 """Judge operations by the guard of django_migrate, then see what really happens to the code that still runs.
 
-guard.py FOLDER: the folder has the collection's module_utils. It runs in the app's interpreter, on SQLite in memory. Each
-case has models that are there, with a row, and operations of the next release. Then the guard judges, the operations
-run, and the old models are used: the row has to be what it was, and a new one has to go in.
+guard.py FOLDER: the folder has the collection's module_utils. It runs in the app's interpreter, on SQLite in memory.
+Each case has models that are there, with a row, and operations of the next release. Then the guard judges, the
+operations run, and the old models are used: the row has to be what it was, and a new one has to go in.
 """
 
 import importlib

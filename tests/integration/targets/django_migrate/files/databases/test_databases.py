@@ -1,7 +1,7 @@
 """django_migrate on PostgreSQL, MariaDB and SQLite: the module itself, each run a process of its own.
 
 test_databases.py, with BANK_PYTHON (interpreter of the project) and BANK_COLLECTIONS (folder that has
-ansible_collections) in the environment; the three run side by side. unittest runs one: -m unittest test_databases.SQLite
+ansible_collections) in the environment; the three kinds run side by side. One alone: -m unittest test_databases.SQLite
 """
 
 from __future__ import annotations
@@ -149,7 +149,9 @@ class Databases:
         self.assertEqual(self.names(predicted, "plan"), STEADY[1:], predicted)  # to look needs no lock
         late = self.migrate(database, "steady", lock_wait=1)
         self.assertTrue(late["failed"], late)
-        self.assertRegex(late["msg"], r"^another migrate of database default is running( \(.*\))? and did not end within 1")
+        self.assertRegex(
+            late["msg"], r"^another migrate of database default is running( \(.*\))? and did not end within 1"
+        )
         self.assertRegex(late["msg"], r"nothing was changed. Let it end, or end it, then run again; see lock_wait$")
         self.assertFalse(late["changed"])
         os.kill(int(marker.read_text()), signal.SIGKILL)
