@@ -137,6 +137,7 @@ def bootstrap_pip() -> None:
 
 def integration(run: Run) -> str:
     tool = both_tools(run)[-1]
+    have_databases(run)
     out = call(run, "ansible-playbook", "tests/integration/run.yml", tools=tool)
     ran = set(re.findall(r"(django_\w+), Django ([0-9.]+)\s+: ok=", out))
     versions = sorted({version for _target, version in ran})
@@ -148,6 +149,26 @@ def benchmarks(run: Run) -> str:
     """That the comparison still runs, and both sides do the same work; the figures of so small a run say nothing."""
     call(run, sys.executable, "benchmarks/modules/run.py", "--smoke", "--output", str(LOGS / "modules.json"))
     return "benchmarks/modules"
+
+
+def have_databases(run: Run) -> None:
+    """Install the servers that django_migrate is tested on; the tests start their own, so the system gets none."""
+    programs = {
+        "postgresql": list(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
+        "mariadb-server-core": shutil.which("mariadbd", path="/usr/sbin:/usr/bin"),
+        "mariadb-client-core": shutil.which("my_print_defaults"),
+    }
+    lacking = [package for package, found in programs.items() if not found]
+    if not lacking:
+        return
+    try:
+        if "postgresql" in lacking and os.geteuid() == 0:
+            keep = Path("/etc/postgresql-common/createcluster.d/emperor-web.conf")
+            keep.parent.mkdir(parents=True, exist_ok=True)
+            keep.write_text("create_main_cluster = false\n")
+        lab.apt_install(*lacking, why="django_migrate is tested on real databases")
+    except lab.Missing as reason:
+        record(run, "integration databases", "skipped", 0, f"{', '.join(lacking)}: {reason}")
 
 
 def images(run: Run) -> str:

@@ -44,6 +44,8 @@ def run(job: dict) -> dict:
 class UnknownName(Exception):
     """An option names something that the project does not have."""
 
+    explained = True
+
 
 def refuse_unknown(option: str, wanted: list, known) -> None:
     """Django takes an alias that there is not for no database at all, so that nothing would be checked."""

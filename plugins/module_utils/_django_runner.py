@@ -21,27 +21,29 @@ import threading
 import traceback
 from types import ModuleType
 
+PACKAGE = "emperor_web_in_the_app"
 # Seconds that threads and exit handlers of the project have, once the answer is written.
 LAST_WORDS = 10
 
 
-def main(job: dict, source: str) -> None:
+def main(job: dict, source: str, parts: dict) -> None:
     """Do one job, then end, even if the project has started threads that do not."""
-    reply(job, source)
+    reply(job, source, parts)
     end = threading.Timer(LAST_WORDS, os._exit, (0,))
     end.daemon = True
     end.start()
 
 
-def reply(job: dict, source: str) -> None:
-    """Do one job, with the text of the file that does it, and write the answer.
+def reply(job: dict, source: str, parts: dict) -> None:
+    """Do one job, with the text of the file that does it and of those that it imports, and write the answer.
 
     Whatever the project raises becomes part of the answer.
     """
     process = os.getpid()
     try:
-        action = ModuleType(f"django_{job['action']}")
-        exec(compile(source, action.__name__, "exec"), vars(action))
+        for name, text in parts.items():
+            load(name, text)
+        action = load(f"django_{job['action']}", source)
         load_project(job)
         if os.getpid() != process:
             os._exit(0)  # a child that the project forked while it loaded must not do the work a second time
@@ -59,6 +61,16 @@ def reply(job: dict, source: str) -> None:
         json.dump(answer, file, ensure_ascii=False)  # a file name that is no UTF-8 must not spoil the answer
 
 
+def load(name: str, source: str) -> ModuleType:
+    """Make a module of its text, in a package that has no folder, so that its neighbours can import it."""
+    package = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
+    package.__path__ = []
+    module = ModuleType(f"{PACKAGE}.{name}")
+    sys.modules[module.__name__] = module
+    exec(compile(source, name, "exec"), vars(module))
+    return module
+
+
 def describe(error: BaseException) -> dict:
     """An exception as JSON can carry it."""
     if isinstance(error, SystemExit):
@@ -68,6 +80,7 @@ def describe(error: BaseException) -> dict:
     return {
         "type": type(error).__name__,
         "message": message,
+        "explained": getattr(error, "explained", False) is True,
         "missing_module": error.name if isinstance(error, ModuleNotFoundError) else None,
         "settings": os.environ.get("DJANGO_SETTINGS_MODULE", ""),
         "app": listed_app(error.name) if isinstance(error, ModuleNotFoundError) else "",
@@ -140,3 +153,5 @@ def load_project(job: dict) -> None:
 
 class NoSettings(Exception):
     """Nobody said which settings the project has."""
+
+    explained = True

@@ -14,6 +14,11 @@ description:
   - Asks Django's migration graph what separates the database from the wanted state, and applies exactly that.
   - RV(ignore:changed) is the plan not being empty; text that Django prints plays no part in it.
   - With nothing to do it costs one start of Django and one query; neither the autodetector nor C(post_migrate) runs.
+  - Two runs never migrate a database at the same time, from whatever host. The second one waits, looks again, and finds
+    nothing left to do. PostgreSQL, MySQL, MariaDB and SQLite hold the lock, and let it go when its holder dies.
+    Other databases have no lock.
+  - Steps that destroy data, or break the code that runs until the release is live, are refused before anything changes,
+    in check mode too, unless O(allow) has them. See the notes.
 author:
   - The emperor.web authors (@emperor-web)
 extends_documentation_fragment:
@@ -31,14 +36,80 @@ options:
     description: Alias of the database.
     type: str
     default: default
+  allow:
+    description:
+      - Migrations that may destroy data or break running code, each as C(app.migration_name), or V(all).
+      - It is safe to leave entries here after they were applied.
+    type: list
+    elements: str
+    default: []
   fake:
-    description: Record the migrations without running them.
+    description: Record the migrations without running them. Nothing is refused then.
+    type: bool
+    default: false
+  fake_initial:
+    description: Record the first migrations of an app without running them, if all their tables and columns are there.
+    type: bool
+    default: false
+  run_syncdb:
+    description: Make the tables of apps without migrations too; costs one more query.
+    type: bool
+    default: false
+  prune:
+    description:
+      - Delete the records of migrations that the project no longer has, for O(app), and do nothing else.
+      - Refused while a squashed migration still names one of them in C(replaces).
     type: bool
     default: false
   skip_checks:
     description: Do not run the system checks before the migrations.
     type: bool
     default: false
+  check_missing:
+    description:
+      - Fail if models have changes that no migration has. Costs a run of the autodetector each time, and applications
+        of others may have such changes, so it is rather for CI.
+    type: bool
+    default: false
+  check_databases:
+    description:
+      - Also report which migrations the other entries of C(DATABASES) lack, in RV(others) and as a warning. The
+        project's database routers count. Costs a connection and a query for each.
+    type: bool
+    default: false
+  lock_wait:
+    description:
+      - Seconds to wait for another run that migrates the same database. O(timeout) counts this time too.
+    type: int
+    default: 300
+  lock_timeout:
+    description:
+      - Seconds that a statement of a migration may wait for the lock on a table (C(lock_timeout) of PostgreSQL,
+        C(lock_wait_timeout) of MySQL and MariaDB); V(0) is no limit on PostgreSQL, and the server's on the others.
+      - A statement that waits for C(ALTER TABLE) lets every later query on the table queue behind it, so one forgotten
+        transaction plus a migration stops the site. Five seconds are a hiccup that clients survive, and enough to
+        wait out usual queries. A migration that gives up is rolled back on PostgreSQL, and can be run again.
+    type: int
+    default: 5
+  statement_timeout:
+    description:
+      - Seconds that a statement of a migration may run on PostgreSQL, V(0) for no limit. Without it, what the server
+        and the settings say.
+    type: int
+notes:
+  - >-
+    Refused unless O(allow) has them are to drop, or rename, a table or a column; to add a column that may not be null
+    and has no default in the database; to forbid null where the running code's field, or the new one, has no default;
+    to give a column a type that cannot hold all that the old one could; C(RunSQL) with such words in it, as
+    C(DROP TABLE), C(TRUNCATE) or C(DELETE FROM); and, when going backwards, all that this takes away, and
+    C(RunPython).
+  - What the same plan makes may be changed by it, so a new database is never refused. What C(RunPython) does forwards
+    nobody can tell, and new constraints and indexes are not judged.
+  - Behind PgBouncer in transaction mode the lock works, because it lives as long as a transaction of its own, and
+    limits end with each migration's transaction. Only migrations with C(atomic = False) set their limits for the
+    session, which another client of the pool may then meet; migrate those over a direct connection. Statement mode
+    cannot migrate at all. On a Galera cluster migrate through one node, as C(GET_LOCK) is that node's.
+  - While it migrates it needs two connections to PostgreSQL, MySQL or MariaDB.
 """
 
 EXAMPLES = r"""
@@ -57,6 +128,18 @@ EXAMPLES = r"""
     settings: blog.settings
     app: articles
     migration: "0003"
+    allow:
+      - articles.0004_article_slug
+
+- name: Drop a column that no running code uses any more
+  emperor.web.django_migrate:
+    project: /srv/django/shop/current/src
+    virtualenv: /srv/django/shop/current/venv
+    settings: shop.settings
+    environment_file: /srv/django/shop/current/env
+    user: shop
+    allow:
+      - catalog.0012_remove_product_colour
 
 - name: See what a release would do to the database
   emperor.web.django_migrate:
@@ -78,7 +161,25 @@ plan:
     - app: articles
       name: 0004_article_slug
       backwards: false
+      reversible: true
       operations: [Add field slug to article]
+unsafe:
+  description: The operations of the plan that destroy data or break running code, and why; all allowed on success.
+  returned: success or refused
+  type: list
+  elements: dict
+  sample:
+    - app: articles
+      name: 0005_remove_article_title
+      operation: Remove field title from article
+      why: drops the column title of articles_article with its data; code that runs meanwhile asks for it
+before:
+  description: For each app the last migration that was applied before, or V(zero), to come back to by O(migration).
+  returned: success or a migration failed
+  type: dict
+  sample:
+    articles: 0003_article_author
+    polls: zero
 applied:
   description: The migrations that were applied, with the seconds each took; in check mode empty.
   returned: success or a migration failed
@@ -87,6 +188,7 @@ applied:
   sample:
     - app: articles
       name: 0004_article_slug
+      backwards: false
       seconds: 0.012
       fake: false
 unapplied:
@@ -95,6 +197,34 @@ unapplied:
   type: list
   elements: dict
   sample: []
+tables:
+  description: With O(run_syncdb), the tables of apps without migrations that were made, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+pruned:
+  description: With O(prune), the records that were deleted, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+recorded:
+  description:
+    - Squashed migrations that were recorded, or would be in check mode, because all that they replace is applied and
+      nothing else is to be done. Django needs those records when the replaced files go away.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+others:
+  description: What other databases of the project lack, and the error where one cannot be used.
+  returned: with O(check_databases)
+  type: list
+  elements: dict
+  sample:
+    - alias: archive
+      unapplied: [articles.0004_article_slug]
 database:
   description: The database; its name is given for SQLite only, where it is a path.
   returned: success
@@ -115,17 +245,65 @@ traceback:
   sample: "Traceback (most recent call last): ..."
 """
 
-from ansible_collections.emperor.web.plugins.module_utils import _django_migrate
+import re
+
+from ansible_collections.emperor.web.plugins.module_utils import (
+    _django_migrate,
+    _django_migration_guard,
+    _django_migration_plan,
+    _django_migration_session,
+)
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
 
+# What _django_migrate imports in the app's interpreter.
+PARTS = (_django_migration_session, _django_migration_guard, _django_migration_plan)
 
-def diff_of(plan: list[dict], alias: str) -> dict[str, str]:
-    """The plan as Ansible's diff: a line for each migration that comes, or goes, with its operations."""
+ARGUMENTS = {
+    "app": {"type": "str"},
+    "migration": {"type": "str"},
+    "database": {"type": "str", "default": "default"},
+    "allow": {"type": "list", "elements": "str", "default": []},
+    "fake": {"type": "bool", "default": False},
+    "fake_initial": {"type": "bool", "default": False},
+    "run_syncdb": {"type": "bool", "default": False},
+    "prune": {"type": "bool", "default": False},
+    "skip_checks": {"type": "bool", "default": False},
+    "check_missing": {"type": "bool", "default": False},
+    "check_databases": {"type": "bool", "default": False},
+    "lock_wait": {"type": "int", "default": 300},
+    "lock_timeout": {"type": "int", "default": 5},
+    "statement_timeout": {"type": "int"},
+}
+
+
+def invalid(params: dict) -> str | None:
+    """What is wrong with the options, beyond what Ansible looks at."""
+    wrong = [entry for entry in params["allow"] if entry != "all" and not re.fullmatch(r"\w+\.\w+", entry)]
+    if wrong:
+        return f"allow has {wrong[0]}; an entry is app.migration_name, as shop.0004_remove_item_colour, or all"
+    alone = [name for name in ("migration", "fake", "fake_initial", "run_syncdb") if params["prune"] and params[name]]
+    if alone:
+        return f"prune does nothing else, so it goes without {alone[0]}; prune in a task of its own"
+    if params["run_syncdb"] and params["migration"]:
+        return "run_syncdb makes all tables of an app without migrations, so it goes without migration"
+    negative = [name for name in ("lock_wait", "lock_timeout", "statement_timeout") if (params[name] or 0) < 0]
+    if negative:
+        return f"{negative[0]} is {params[negative[0]]}; give seconds, 0 or more"
+    return None
+
+
+def diff_of(answer: dict, alias: str) -> dict[str, str]:
+    """The plan as Ansible's diff: a line for each migration that comes, or goes, with its operations and its SQL."""
     before, after = [], []
-    for entry in plan:
+    for entry in answer["plan"]:
         lines = [f"{entry['app']}.{entry['name']}"]
-        lines += [f"    {operation}" for operation in entry["operations"]]
+        # The SQL has the operations as comments.
+        details = entry.get("sql") or entry["operations"]
+        lines += [f"    {detail}" for detail in details]
         (before if entry["backwards"] else after).extend(lines)
+    before += [f"record of {name}" for name in answer["pruned"]]
+    after += [f"record of {name}" for name in answer["recorded"]]
+    after += [f"table {name}" for name in answer["tables"]]
     header = f"migrations of database {alias}"
     return {
         "before_header": header,
@@ -135,29 +313,41 @@ def diff_of(plan: list[dict], alias: str) -> dict[str, str]:
     }
 
 
+def warn_of_others(django: DjangoModule, others: list[dict]) -> None:
+    """Say what other databases lack."""
+    for entry in others:
+        if entry.get("error"):
+            django.module.warn(f"database {entry['alias']} was not looked at: {entry['error']}")
+        elif entry["unapplied"]:
+            django.module.warn(
+                f"database {entry['alias']} lacks {len(entry['unapplied'])} migrations, the first is "
+                f"{entry['unapplied'][0]}; apply them with database: {entry['alias']}"
+            )
+
+
 def main() -> None:
     """Ask for the plan and, outside check mode, have it applied."""
     django = DjangoModule(
-        {
-            "app": {"type": "str"},
-            "migration": {"type": "str"},
-            "database": {"type": "str", "default": "default"},
-            "fake": {"type": "bool", "default": False},
-            "skip_checks": {"type": "bool", "default": False},
-        },
+        ARGUMENTS,
         required_by={"migration": ("app",)},
+        required_if=[("prune", True, ("app",))],
     )
-    django.skip_unbuilt(changed=False, plan=[], applied=[], unapplied=[])
-    options = {name: django.params[name] for name in ("app", "migration", "database", "fake", "skip_checks")}
-    answer = django.ask(_django_migrate, **options)
+    module = django.module
+    wrong = invalid(django.params)
+    if wrong:
+        module.fail_json(msg=wrong)
+    empty = {name: [] for name in ("plan", "applied", "unapplied", "unsafe", "tables", "pruned", "recorded")}
+    django.skip_unbuilt(changed=False, before={}, **empty)
+    options = {name: django.params[name] for name in ARGUMENTS}
+    answer = django.ask(_django_migrate, *PARTS, diff=module._diff, **options)
     vendor, name = answer.pop("vendor"), answer.pop("name")
     database = {"alias": django.params["database"], "vendor": vendor} | ({"name": name} if vendor == "sqlite" else {})
-    django.module.exit_json(
-        changed=bool(answer["plan"]),
-        database=database,
-        diff=diff_of(answer["plan"], django.params["database"]),
-        **answer,
-    )
+    warn_of_others(django, answer.get("others", []))
+    diff = diff_of(answer, django.params["database"])
+    for entry in answer["plan"]:
+        entry.pop("sql", None)
+    changed = any(answer[what] for what in ("plan", "tables", "pruned", "recorded"))
+    module.exit_json(changed=changed, database=database, diff=diff, **answer)
 
 
 if __name__ == "__main__":

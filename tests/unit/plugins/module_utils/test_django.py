@@ -16,6 +16,7 @@ from ansible_collections.emperor.web.plugins.module_utils import (
     _django_check,
     _django_collectstatic,
     _django_migrate,
+    _django_migration_guard,
 )
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule, explain, program
 from ansible_collections.emperor.web.plugins.modules import django_check, django_collectstatic, django_migrate
@@ -23,7 +24,7 @@ from ansible_collections.emperor.web.plugins.modules import django_check, django
 
 def error(kind: str, message: str, missing: str | None = None) -> dict:
     where = {"traceback": "", "settings": "shop.prod", "app": "blog" if missing == "blog" else ""}
-    return {"type": kind, "message": message, "missing_module": missing} | where
+    return {"type": kind, "message": message, "missing_module": missing, "explained": kind == "NoSettings"} | where
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,7 @@ def error(kind: str, message: str, missing: str | None = None) -> dict:
         pytest.param(
             "collectstatic", error("OSError", "full"), "collectstatic failed: OSError: full", id="static files"
         ),
+        pytest.param("migrate", error("Explained", "do this") | {"explained": True}, "do this", id="explained"),
     ],
 )
 def test_a_failure_is_explained(action, raised, expected):
@@ -93,8 +95,15 @@ def test_the_program_is_complete_and_carries_any_text():
     compile(text, "<stdin>", "exec")
     got = []
     exec(call, {"main": lambda *given: got.extend(given), "json": json})
-    assert got == [job, inspect.getsource(_django_check)]
+    assert got == [job, inspect.getsource(_django_check), {}]
     compile("\n".join(runner), "<stdin>", "exec", dont_inherit=True)
+
+
+def test_the_program_carries_the_files_that_are_imported():
+    call = program({"action": "migrate"}, _django_migrate, _django_migration_guard).rstrip().split("\n")[-1]
+    got = []
+    exec(call, {"main": lambda *given: got.extend(given), "json": json})
+    assert got[2] == {"_django_migration_guard": inspect.getsource(_django_migration_guard)}
 
 
 # Asking an interpreter.
@@ -112,7 +121,7 @@ def stub(tmp_path):
             f"#!{sys.executable}\n"
             "import json, os, sys, time\n"
             "sent = sys.stdin.read()\n"
-            "main = lambda job, source: globals().update(job=job)\n"
+            "main = lambda job, source, parts: globals().update(job=job)\n"
             "exec(sent.rstrip().splitlines()[-1])\n"
             "def answer(result):\n"
             "    os.write(job['reply_fd'], json.dumps({'secrets': []} | result).encode())\n"
@@ -200,6 +209,7 @@ def test_an_error_is_explained_with_what_was_done_before_it(run_module, stub):
         "type": "OperationalError",
         "message": "locked",
         "missing_module": None,
+        "explained": False,
         "settings": "",
         "app": "",
         "traceback": "Traceback ...",
@@ -220,6 +230,7 @@ def test_all_that_a_failure_returns_is_documented(run_module, stub, module):
         "type": "OperationalError",
         "message": "locked",
         "missing_module": None,
+        "explained": False,
         "settings": "",
         "app": "",
         "traceback": "Traceback ...",

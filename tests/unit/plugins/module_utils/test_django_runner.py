@@ -18,17 +18,23 @@ from ansible_collections.emperor.web.plugins.module_utils import (
     _django_check,
     _django_collectstatic,
     _django_migrate,
+    _django_migration_guard,
+    _django_migration_plan,
+    _django_migration_session,
     _django_runner,
 )
 from ansible_collections.emperor.web.plugins.module_utils._django_runner import describe, reply
 
+PARTS = [_django_check, _django_migrate, _django_collectstatic]
+PARTS += [_django_migration_guard, _django_migration_plan, _django_migration_session]
 
-@pytest.mark.parametrize("part", [_django_runner, _django_check, _django_migrate, _django_collectstatic])
+
+@pytest.mark.parametrize("part", [_django_runner, *PARTS])
 def test_nothing_is_imported_that_an_app_may_not_have(part):
     """Its text runs in the interpreter of any project, which has Django and no Ansible."""
     tree = ast.parse(inspect.getsource(part))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
     assert {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"__future__"} <= {"django"}
 
 
@@ -59,11 +65,12 @@ def test_an_exception_is_described(code, expected):
     json.dumps(found)
 
 
-def answer_of(monkeypatch, source: str, load=lambda _job: None) -> dict:
+def answer_of(monkeypatch, source: str, load=lambda _job: None, parts: dict | None = None) -> dict:
     """What reply() writes."""
     monkeypatch.setattr(_django_runner, "load_project", load)
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     reading, writing = os.pipe()
-    reply({"action": "act", "reply_fd": writing}, source)
+    reply({"action": "act", "reply_fd": writing}, source, parts or {})
     with open(reading, encoding="utf-8") as answer:
         return json.load(answer)
 
@@ -86,6 +93,18 @@ def test_a_child_that_the_project_forked_neither_works_nor_answers(monkeypatch, 
     os.wait()
     assert answer["result"] == 1
     assert path.read_text() == "x"
+
+
+def test_files_can_import_those_that_came_before_them(monkeypatch):
+    parts = {"_one": "VALUE = 1", "_two": "from ._one import VALUE\nTWICE = 2 * VALUE"}
+    source = "from ._two import TWICE\ndef run(job): return TWICE"
+    assert answer_of(monkeypatch, source, parts=parts)["result"] == 2
+
+
+def test_an_explained_error_says_so(monkeypatch):
+    source = "class Explained(Exception): explained = True\ndef run(job): raise Explained('do this')"
+    error = answer_of(monkeypatch, source)["error"]
+    assert (error["explained"], error["message"]) == (True, "do this")
 
 
 def test_what_was_done_before_a_failure_is_answered(monkeypatch):
