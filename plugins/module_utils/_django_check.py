@@ -48,7 +48,7 @@ class UnknownName(Exception):
 
 
 def refuse_unknown(option: str, wanted: list, known) -> None:
-    """Django takes an alias that there is not for no database at all, so that nothing would be checked."""
+    """Django itself notices an unknown alias only where one of the checks comes to use it."""
     for name in wanted:
         if name not in known:
             raise UnknownName(f"{option}: the project has no {name}; it has {', '.join(sorted(known)) or 'none'}")

@@ -55,7 +55,7 @@ def reply(job: dict, source: str, parts: dict) -> None:
         os._exit(1)  # nor may it answer
     try:
         answer["secrets"] = secrets_of_settings()
-    except Exception:  # settings without a key, or of no known form
+    except Exception:  # settings of a form that Django would not take either
         answer["secrets"] = []
     with os.fdopen(job["reply_fd"], "w", encoding="utf-8", errors="replace") as file:
         json.dump(answer, file, ensure_ascii=False)  # a file name that is no UTF-8 must not spoil the answer
@@ -93,7 +93,7 @@ def secrets_of_settings() -> list:
     conf = sys.modules.get("django.conf")
     if not (conf and conf.settings.configured):
         return []
-    settings = conf.settings
+    settings = getattr(conf.settings, "_wrapped", conf.settings)  # which gives an empty key without raising
     found = {str(key) for key in [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS] if len(str(key)) >= 20}
     for database in settings.DATABASES.values():
         password, rest = database.get("PASSWORD"), {k: v for k, v in database.items() if k != "PASSWORD"}
