@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,10 +17,15 @@ from ._django_migration_guard import unsafe_steps
 from ._django_migration_session import Explained, connect, explained
 
 
+# Options whose answer the records alone do not have.
+NEED_THE_GRAPH = ("app", "check_missing", "prune", "run_syncdb")
+
+
 class Work(NamedTuple):
     """What separates a database from the wanted state."""
 
-    executor: object
+    executor: object  # None when the records alone tell that nothing is to be done
+    before: dict  # for each app the last applied migration, or zero: what to give as migration to come back here
     plan: list  # pairs of a migration and whether it is undone
     tables: list  # to be made for apps without migrations
     prune: list  # records of migrations that the project no longer has
@@ -35,7 +42,7 @@ class Work(NamedTuple):
             "tables": self.tables,
             "pruned": [dotted(key) for key in self.prune],
             "recorded": [dotted(key) for key in self.record],
-            "before": last_applied(self.executor.loader),
+            "before": self.before,
             "unsafe": self.unsafe,
         }
 
@@ -71,21 +78,26 @@ def look(job: dict, connection) -> Work:
     """Find out what is to be done, and refuse what must not be."""
     from django.db import DatabaseError
     from django.db.migrations.executor import MigrationExecutor
+    from django.db.migrations.recorder import MigrationRecorder
 
     try:
         with one_query():
+            recorded = MigrationRecorder(connection).applied_migrations()
+            before = None if any(job[name] for name in NEED_THE_GRAPH) else last_of_all(recorded)
+            if before is not None:
+                return Work(None, before, [], [], [], [], [])
             executor = MigrationExecutor(connection)
-            recorded = executor.recorder.applied_migrations()
             loader = executor.loader
             refuse_contradictions(loader, connection)
     except DatabaseError as error:
         raise (explained(error, connection) or error) from None
     if job["check_missing"]:
         refuse_missing(loader, job["app"])
+    before = last_applied(loader)
     if job["prune"]:
-        return Work(executor, [], [], to_prune(loader, job["app"]), [], [])
+        return Work(executor, before, [], [], to_prune(loader, job["app"]), [], [])
     if job["run_syncdb"] and job["app"] in loader.unmigrated_apps:
-        return Work(executor, [], missing_tables(connection, {job["app"]}), [], [], [])
+        return Work(executor, before, [], missing_tables(connection, {job["app"]}), [], [], [])
     plan = executor.migration_plan(migration_targets(loader, job["app"], job["migration"]))
     tables = missing_tables(connection, loader.unmigrated_apps) if job["run_syncdb"] and not job["app"] else []
     record = [
@@ -98,9 +110,39 @@ def look(job: dict, connection) -> Work:
         refuse_irreversible(plan)
         soft_applied = already_there(executor, plan) if job["fake_initial"] else set()
         unsafe = unsafe_steps(executor, plan, soft_applied)
-    work = Work(executor, plan, tables, [], record, unsafe)
+    work = Work(executor, before, plan, tables, [], record, unsafe)
     refuse_unsafe(job, work)
     return work
+
+
+def last_of_all(recorded: dict) -> dict | None:
+    """The last migration of each app, if all that the project has are recorded; None leaves it to the graph to tell.
+
+    Nothing is to be done then, whatever depends on what. Names of files are enough to know that, and to import
+    hundreds of migrations takes longer than all the rest.
+    """
+    from django.apps import apps
+    from django.db.migrations.loader import MigrationLoader
+
+    found = {}
+    for label in sorted(config.label for config in apps.get_app_configs()):
+        package, explicit = MigrationLoader.migrations_module(label)
+        if package is None:
+            continue
+        try:
+            module = importlib.import_module(package)
+        except ModuleNotFoundError:
+            if explicit:
+                return None
+            continue
+        if not isinstance(getattr(module, "__path__", None), list):
+            continue  # neither a module nor a folder that has no __init__.py is a package of migrations
+        names = [name for _finder, name, is_package in pkgutil.iter_modules(module.__path__) if not is_package]
+        keys = [(label, name) for name in names if name[0] not in "_~"]
+        if not recorded.keys() >= set(keys):
+            return None
+        found[label] = max(keys, key=lambda key: recorded[key].pk, default=("", "zero"))[1]
+    return found
 
 
 def already_there(executor, plan: list) -> set:
@@ -271,7 +313,7 @@ def step(migration, backwards: bool) -> dict:
 
 
 def last_applied(loader) -> dict:
-    """For each app the last applied migration, or zero: what to give as migration to come back here."""
+    """For each app the last applied migration, or zero."""
     found = {}
     for app in sorted(loader.migrated_apps):
         applied = {key for key in loader.graph.nodes if key[0] == app and key in loader.applied_migrations}
