@@ -79,8 +79,11 @@ class DjangoModule:
             reason = f"{self.python} does not exist yet, so check mode cannot look into the project"
             self.module.exit_json(msg=reason, predicted=False, **result)
 
-    def ask(self, what: ModuleType, **job: Any) -> dict[str, Any]:
-        """Have a file for the app's interpreter run there; fails the module with what the project raised."""
+    def ask(self, what: ModuleType, *parts: ModuleType, **job: Any) -> dict[str, Any]:
+        """Have a file for the app's interpreter run there, with the parts that it imports.
+
+        Fails the module with what the project raised.
+        """
         action = what.__name__.rpartition("_")[2]
         if not os.access(self.python, os.X_OK):
             self.module.fail_json(msg=f"{self.python} is no interpreter; give virtualenv or python of the project")
@@ -101,7 +104,7 @@ class DjangoModule:
                     cwd=self.params["project"],
                     user=self.params["user"],
                     timeout=self.params["timeout"],
-                    stdin=program(job, what),
+                    stdin=program(job, what, *parts),
                     pass_fds=(reply.fileno(),),
                     # Static files are for everybody; a database that is made here is not.
                     umask=0o022 if action == "collectstatic" else 0o027,
@@ -149,10 +152,11 @@ class DjangoModule:
         )
 
 
-def program(job: dict[str, Any], what: ModuleType) -> str:
+def program(job: dict[str, Any], what: ModuleType, *parts: ModuleType) -> str:
     """The text that the interpreter gets: the runner's source and one call."""
     # On a target the module's utilities are inside a zip file, so there is no path to open.
-    call = f"main(json.loads({json.dumps(job)!r}), {inspect.getsource(what)!r})"
+    texts = {part.__name__.rpartition(".")[2]: inspect.getsource(part) for part in parts}
+    call = f"main(json.loads({json.dumps(job)!r}), {inspect.getsource(what)!r}, {texts!r})"
     return f"{inspect.getsource(_django_runner)}\n{call}\n"
 
 

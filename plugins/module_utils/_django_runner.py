@@ -21,14 +21,13 @@ import traceback
 from types import ModuleType
 
 
-def main(job: dict, source: str) -> None:
-    """Do one job, with the text of the file that does it, and write the answer.
+def main(job: dict, source: str, parts: dict | None = None) -> None:
+    """Do one job, with the text of the file that does it and of those that it imports, and write the answer.
 
     Whatever the project raises becomes part of the answer.
     """
     try:
-        action = ModuleType(f"django_{job['action']}")
-        exec(compile(source, action.__name__, "exec"), vars(action))
+        action = load(f"django_{job['action']}", source, parts or {})
         load_project(job)
         answer = {"result": action.run(job)}
     except BaseException as error:  # the project may call sys.exit or raise anything while it loads
@@ -36,6 +35,28 @@ def main(job: dict, source: str) -> None:
         answer["partial"] = getattr(error, "partial_result", {})
     with os.fdopen(job["reply_fd"], "w", encoding="utf-8", errors="replace") as reply:
         json.dump(answer, reply, ensure_ascii=False)  # a file name that is no UTF-8 must not spoil the answer
+
+
+def load(name: str, source: str, parts: dict) -> ModuleType:
+    """Make a module of a text; parts, in the order in which they import each other, are there while it is loaded."""
+    package = "ansible_collections.emperor.web.plugins.module_utils"
+    before = sys.modules.get(package)
+    sys.modules[package] = siblings = ModuleType(package)
+    try:
+        for part, text in [*parts.items(), ("", source)]:
+            module = ModuleType(part or name)
+            if part:
+                sys.modules[f"{package}.{part}"] = module
+                setattr(siblings, part, module)
+            exec(compile(text, module.__name__, "exec"), vars(module))
+        return module
+    finally:
+        for part in parts:
+            sys.modules.pop(f"{package}.{part}", None)
+        if before is None:
+            del sys.modules[package]
+        else:
+            sys.modules[package] = before
 
 
 def describe(error: BaseException) -> dict:

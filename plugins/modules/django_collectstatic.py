@@ -113,8 +113,40 @@ traceback:
   sample: "Traceback (most recent call last): ..."
 """
 
-from ansible_collections.emperor.web.plugins.module_utils import _django_collectstatic
+import hashlib
+import inspect
+
+from ansible_collections.emperor.web.plugins.module_utils import (
+    _django_collectstatic,
+    _django_static_compress,
+    _django_static_files,
+    _django_static_remote,
+    _django_static_state,
+    _django_static_storage,
+)
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
+
+# In the order in which they import each other.
+PARTS = (
+    _django_static_files,
+    _django_static_state,
+    _django_static_compress,
+    _django_static_storage,
+    _django_static_remote,
+)
+OPTIONS = {
+    "clear": {"type": "bool", "default": False},
+    "link": {"type": "bool", "default": False},
+    "ignore": {"type": "list", "elements": "str", "default": []},
+    "prune": {"type": "bool", "default": False},
+    "precompress": {"type": "list", "elements": "str", "choices": ["gzip", "brotli", "zstd"], "default": []},
+}
+
+
+def code() -> str:
+    """A digest of what runs in the app's interpreter: what another version has remembered is not relied on."""
+    texts = "".join(inspect.getsource(part) for part in (_django_collectstatic, *PARTS))
+    return hashlib.sha256(texts.encode()).hexdigest()
 
 
 def diff_of(answer: dict) -> dict[str, str]:
@@ -132,15 +164,17 @@ def diff_of(answer: dict) -> dict[str, str]:
 
 def main() -> None:
     """Have the files collected, into a copy in check mode, and report the difference."""
-    django = DjangoModule(
-        {
-            "clear": {"type": "bool", "default": False},
-            "link": {"type": "bool", "default": False},
-            "ignore": {"type": "list", "elements": "str", "default": []},
-        }
-    )
+    django = DjangoModule(OPTIONS)
+    options = {name: django.params[name] for name in OPTIONS}
+    if options["link"] and options["precompress"]:
+        django.module.fail_json(
+            msg="precompress cannot be combined with link: a source that is edited would be served by its link at once, "
+            "and its compressed file would be out of date; leave one of the two out"
+        )
     django.skip_unbuilt(changed=False, added=[], modified=[], deleted=[])
-    answer = django.ask(_django_collectstatic, **{name: django.params[name] for name in ("clear", "link", "ignore")})
+    answer = django.ask(_django_collectstatic, *PARTS, code=code(), **options)
+    for warning in answer.pop("warnings"):
+        django.module.warn(warning)
     changed = bool(answer["added"] or answer["modified"] or answer["deleted"])
     django.module.exit_json(changed=changed, diff=diff_of(answer), **answer)
 
