@@ -51,7 +51,9 @@ def run(job: dict) -> dict:
         collection = Collection(job, location, key, sources, warnings)
         collection.same_device = devices <= {os.stat(files.nearest(location)).st_dev}
         try:
-            answer = collection.nothing_to_do() or collection.nothing_to_write() or collection.collect(command, functions)
+            answer = (
+                collection.nothing_to_do() or collection.nothing_to_write() or collection.collect(command, functions)
+            )
         except OSError as error:
             if error.errno is None:
                 raise

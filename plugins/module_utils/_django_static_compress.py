@@ -20,8 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 SUFFIXES = {"gzip": ".gz", "brotli": ".br", "zstd": ".zst"}
 COMPRESSIBLE = frozenset(
-    "atom bmp cjs css csv eot geojson htm html ico js json map md mjs otf rss svg ttf txt vtt wasm webmanifest xml xsl"
-    .split()
+    "atom bmp cjs css csv eot geojson htm html ico js json map md mjs otf rss svg "
+    "ttf txt vtt wasm webmanifest xml xsl".split(" ")
 )
 SMALLEST = 256  # below it the headers of a response are most of it
 GAIN = 0.95  # of the size: a variant that saves less is not worth a file

@@ -148,7 +148,9 @@ def explain(error: OSError, location: str) -> OSError:
     else:
         return error
     where = error.filename or location
-    return OSError(f"{what} ({error.strerror}: {where}); {advice}. Each file in {location} is the old one or the new one")
+    return OSError(
+        f"{what} ({error.strerror}: {where}); {advice}. Each file in {location} is the old one or the new one"
+    )
 
 
 @contextlib.contextmanager

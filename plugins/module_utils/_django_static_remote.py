@@ -4,7 +4,7 @@
 
 # PRIVATE: for this collection's modules only; it may change in any release.
 
-"""What django_collectstatic does with a storage that is no folder, a bucket for example; inside the app's interpreter."""
+"""What django_collectstatic does, inside the app's interpreter, with a storage that is no folder: a bucket, say."""
 
 from __future__ import annotations
 

@@ -28,7 +28,16 @@ from ansible_collections.emperor.web.plugins.module_utils._django_static_files i
 FORMAT = 1
 NAME = f"{OURS}.json"
 # Settings that Django's own code for static files reads.
-SETTINGS = ("STATIC", "STORAGES", "FILE_UPLOAD_", "MEDIA_", "DEBUG", "INSTALLED_APPS", "FORCE_SCRIPT_NAME", "WHITENOISE_")
+SETTINGS = (
+    "STATIC",
+    "STORAGES",
+    "FILE_UPLOAD_",
+    "MEDIA_",
+    "DEBUG",
+    "INSTALLED_APPS",
+    "FORCE_SCRIPT_NAME",
+    "WHITENOISE_",
+)
 # Methods of other classes may read anything, so only theirs are known to depend on nothing but files and settings.
 KNOWN = ("django.", "whitenoise.")
 
@@ -95,7 +104,8 @@ def inputs(command, storages: list, job: dict) -> str:
         (name, value)
         for storage in storages
         for name, value in sorted(vars(storage).items())
-        if isinstance(value, (bool, int, str, tuple, list)) and name not in ("manifest_hash", "_location", "location", "base_location")
+        if isinstance(value, (bool, int, str, tuple, list))
+        and name not in ("manifest_hash", "_location", "location", "base_location")
     ]
     return fingerprint(
         [
@@ -137,7 +147,8 @@ class Sources:
     def clashes(self) -> list[dict]:
         """Paths that more than one source has."""
         return [
-            {"path": name, "winner": self.origins[name], "losers": losers} for name, losers in sorted(self.losers.items())
+            {"path": name, "winner": self.origins[name], "losers": losers}
+            for name, losers in sorted(self.losers.items())
         ]
 
     def digest(self) -> str:
@@ -192,7 +203,8 @@ class State:
             with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
                 rest = json.loads(self._rest)
                 files = {
-                    name: (item[0], item[1], tuple(item[2]) if item[2] else None) for name, item in rest["files"].items()
+                    name: (item[0], item[1], tuple(item[2]) if item[2] else None)
+                    for name, item in rest["files"].items()
                 }
                 self._files, self.leftover, self.variants = files, set(rest["leftover"]), set(rest["variants"])
         return self._files

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 
@@ -186,10 +187,8 @@ class Stage:
                     os.fchmod(handle, mode)
                 found = os.fstat(handle)
                 if found.st_gid != group:
-                    try:
+                    with contextlib.suppress(PermissionError):
                         os.fchown(handle, -1, group)
-                    except PermissionError:
-                        pass
             self.written[name] = (checksum.hexdigest(), found.st_size, found.st_mtime_ns, found.st_ino)
             return True
 
@@ -226,7 +225,7 @@ def explain_post_processing(command, storage) -> None:
                 where = source.path(path) if source is not None and is_plain_folder(source) else name
                 raise ValueError(
                     f"post-processing {name} ({where}) failed: {processed} Correct the reference in it, or add the "
-                    f"file that it names to a source; nothing was changed"
+                    f"file that it names to a source. Nothing was changed"
                 ) from processed
             yield name, hashed, processed
 

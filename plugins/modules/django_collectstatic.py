@@ -168,8 +168,8 @@ def main() -> None:
     options = {name: django.params[name] for name in OPTIONS}
     if options["link"] and options["precompress"]:
         django.module.fail_json(
-            msg="precompress cannot be combined with link: a source that is edited would be served by its link at once, "
-            "and its compressed file would be out of date; leave one of the two out"
+            msg="precompress cannot be combined with link: an edited source would be served through its link at once, "
+            "with a compressed file that is out of date beside it; leave one of the two out"
         )
     django.skip_unbuilt(changed=False, added=[], modified=[], deleted=[])
     answer = django.ask(_django_collectstatic, *PARTS, code=code(), **options)
