@@ -156,7 +156,8 @@ def program(job: dict[str, Any], what: ModuleType, *parts: ModuleType) -> str:
     """The text that the interpreter gets: the runner's source and one call."""
     # On a target the module's utilities are inside a zip file, so there is no path to open.
     texts = {part.__name__.rpartition(".")[2]: inspect.getsource(part) for part in parts}
-    call = f"main(json.loads({json.dumps(job)!r}), {inspect.getsource(what)!r}, {texts!r})"
+    arguments = f"{inspect.getsource(what)!r}, {texts!r}" if parts else repr(inspect.getsource(what))
+    call = f"main(json.loads({json.dumps(job)!r}), {arguments})"
     return f"{inspect.getsource(_django_runner)}\n{call}\n"
 
 

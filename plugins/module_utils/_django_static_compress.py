@@ -15,13 +15,14 @@ import contextlib
 import hashlib
 import importlib
 import os
+import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 SUFFIXES = {"gzip": ".gz", "brotli": ".br", "zstd": ".zst"}
-COMPRESSIBLE = frozenset(
-    "atom bmp cjs css csv eot geojson htm html ico js json map md mjs otf rss svg "
-    "ttf txt vtt wasm webmanifest xml xsl".split(" ")
+COMPRESSIBLE = re.compile(
+    r"\.(atom|bmp|cjs|css|csv|eot|geojson|html?|ico|js|json|map|md|mjs|otf|rss|svg|ttf|txt|vtt|wasm|webmanifest|xml|xsl)$",
+    re.IGNORECASE,
 )
 SMALLEST = 256  # below it the headers of a response are most of it
 GAIN = 0.95  # of the size: a variant that saves less is not worth a file
@@ -67,8 +68,8 @@ def zstd_of(library):
 def compressible(name: str, found: tuple) -> bool:
     """Whether a file is of a kind and size that compresses well."""
     return (
-        os.path.splitext(name)[1][1:].lower() in COMPRESSIBLE
-        and found[1] >= SMALLEST
+        found[1] >= SMALLEST
+        and bool(COMPRESSIBLE.search(name))
         and not found[0].startswith("-> ")
         and not os.path.isabs(name)
     )

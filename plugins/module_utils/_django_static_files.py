@@ -249,7 +249,7 @@ def remove(location: str, name: str) -> None:
 
 def put(fresh: str, location: str, name: str, moved: set) -> None:
     """Put a new file in its place, with its whole folder when the target has none like it."""
-    parent = os.path.dirname(name)
+    parent = "" if os.path.isabs(name) else os.path.dirname(name)
     top = parent
     while top:
         if top in moved:
@@ -257,7 +257,7 @@ def put(fresh: str, location: str, name: str, moved: set) -> None:
         top = os.path.dirname(top)
     target = os.path.join(location, name)
     folder = os.path.dirname(target)
-    if parent and not os.path.isabs(name) and not os.path.lexists(folder):
+    if parent and not os.path.lexists(folder):
         top = parent
         while os.path.dirname(top) and not os.path.lexists(os.path.join(location, os.path.dirname(top))):
             top = os.path.dirname(top)
@@ -269,8 +269,7 @@ def put(fresh: str, location: str, name: str, moved: set) -> None:
     os.makedirs(folder, exist_ok=True)
     if os.path.isdir(target) and not os.path.islink(target):
         os.rmdir(target)  # empty, else the collision was refused or its files are gone
-    # A name outside of the target is kept in the fresh folder's parent.
-    source = os.path.join(fresh, name) if not os.path.isabs(name) else outside(fresh, name)
+    source = outside(fresh, name) if os.path.isabs(name) else os.path.join(fresh, name)
     try:
         os.replace(source, target)
     except OSError as error:

@@ -20,15 +20,19 @@ from ansible_collections.emperor.web.plugins.module_utils import (
     _django_runner,
 )
 from ansible_collections.emperor.web.plugins.module_utils._django_runner import describe, main
+from ansible_collections.emperor.web.plugins.modules.django_collectstatic import PARTS
+
+SIBLINGS = "ansible_collections.emperor.web.plugins.module_utils"
 
 
-@pytest.mark.parametrize("part", [_django_runner, _django_check, _django_migrate, _django_collectstatic])
+@pytest.mark.parametrize("part", [_django_runner, _django_check, _django_migrate, _django_collectstatic, *PARTS])
 def test_nothing_is_imported_that_an_app_may_not_have(part):
     """Its text runs in the interpreter of any project, which has Django and no Ansible."""
     tree = ast.parse(inspect.getsource(part))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"__future__"} <= {"django"}
+    sent = {f"{SIBLINGS}.{other.__name__.rpartition('.')[2]}" for other in PARTS} | {SIBLINGS}
+    assert {name.split(".")[0] for name in names - sent} - sys.stdlib_module_names - {"__future__"} <= {"django"}
 
 
 def raised(code: str) -> BaseException:
@@ -58,17 +62,26 @@ def test_an_exception_is_described(code, expected):
     json.dumps(found)
 
 
-def answer_of(monkeypatch, source: str, load=lambda _job: None) -> dict:
+def answer_of(monkeypatch, source: str, load=lambda _job: None, parts: dict | None = None) -> dict:
     """What main() writes."""
     monkeypatch.setattr(_django_runner, "load_project", load)
     reading, writing = os.pipe()
-    main({"action": "act", "reply_fd": writing}, source)
+    main({"action": "act", "reply_fd": writing}, source, parts)
     with open(reading, encoding="utf-8") as answer:
         return json.load(answer)
 
 
 def test_a_result_is_answered(monkeypatch):
     assert answer_of(monkeypatch, "def run(job): return job['action'] + 'é'") == {"result": "acté"}
+
+
+def test_parts_import_each_other_and_leave_no_trace(monkeypatch):
+    before = sys.modules.get(SIBLINGS)
+    parts = {"_one": "NUMBER = 20", "_two": f"from {SIBLINGS}._one import NUMBER\nNUMBER += 1"}
+    source = f"from {SIBLINGS} import _one as one, _two\ndef run(job): return one.NUMBER + _two.NUMBER"
+    assert answer_of(monkeypatch, source, parts=parts) == {"result": 41}
+    assert sys.modules.get(SIBLINGS) is before
+    assert not {f"{SIBLINGS}.{part}" for part in parts} & sys.modules.keys()
 
 
 def test_a_project_that_exits_is_answered(monkeypatch):
