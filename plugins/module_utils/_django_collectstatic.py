@@ -144,7 +144,7 @@ class Collection:
             if wanted is None:
                 return None
             variants, storage_compresses = self.precompress(stage, command, functions, wanted)
-            if self.job["prune"] and not self.state.found:
+            if self.job["prune"] and not self.state.found and self.stamps.keys() - wanted.keys():
                 self.warnings.append(
                     f"there is no record of an earlier run in {self.location}, so prune does not know which files came "
                     f"from a source; it will from now on. clear removes all that is not collected"

@@ -155,16 +155,17 @@ clashes:
     path:
       description: Path relative to RV(location).
       type: str
-      sample: css/base.css
     winner:
       description: The source that is collected.
       type: str
-      sample: /opt/blog/blog/static/css/base.css
     losers:
       description: The sources that are not.
       type: list
       elements: str
-      sample: [/opt/blog/shop/static/css/base.css]
+  sample:
+    - path: css/base.css
+      winner: /opt/blog/blog/static/css/base.css
+      losers: [/opt/blog/shop/static/css/base.css]
 location:
   description: The target folder, C(STATIC_ROOT); empty for a storage that is no folder.
   returned: success

@@ -101,7 +101,7 @@ def stub(tmp_path):
             f"#!{sys.executable}\n"
             "import json, os, sys, time\n"
             "sent = sys.stdin.read()\n"
-            "main = lambda job, source: globals().update(job=job)\n"
+            "main = lambda job, source, parts=None: globals().update(job=job)\n"
             "exec(sent.rstrip().splitlines()[-1])\n"
             "def answer(result):\n"
             "    os.write(job['reply_fd'], json.dumps(result).encode())\n"

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
+import subprocess
 import tempfile
 import time
 import zlib
@@ -401,17 +403,91 @@ def test_a_failure_leaves_no_target_behind(project):
     assert not project.target.exists()
 
 
-def test_a_folder_that_may_not_be_written_to_is_refused_first(project):
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    project.write({"a.css": "a", "d/b.css": "b"}).collect()
-    project.write({"a.css": "A", "d/b.css": "B"})
-    (project.target / "d").chmod(0o555)
-    for check in (True, False):
-        with pytest.raises(PermissionError, match="may not write to .*/static/d, .* Nothing was changed"):
-            project.collect(check=check)
-    assert project.tree() == {"a.css": b"a", "d/b.css": b"b"}
-    (project.target / "d").chmod(0o755)
+def as_nobody(project: Project, **options) -> str:
+    """What a run as another user says; in a child, because there is no way back from that user."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            project.collect(**options)
+            said = "done"
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with open(reading) as answer:
+        return answer.read()
+
+
+@pytest.fixture
+def open_project():
+    """A project that each user may look into, which is not so below pytest's own folders."""
+    with tempfile.TemporaryDirectory() as root:
+        os.chmod(root, 0o755)
+        yield Project(Path(root))
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_folder_that_may_not_be_written_to_is_refused_first(open_project, check):
+    open_project.write({"a.css": "a", "d/b.css": "b"}).collect()
+    open_project.write({"a.css": "A", "d/b.css": "B"})
+    before = open_project.tree()
+    os.chmod(open_project.target / "d", 0o555)
+    said = as_nobody(open_project, check=check)
+    os.chmod(open_project.target / "d", 0o755)
+    # The user who runs the tests owns the target; as root the run is another user's, who may write to none of it.
+    refused = open_project.target if os.geteuid() == 0 else open_project.target / "d"
+    assert said.startswith("PermissionError: user ")
+    assert f"may not write to {refused}, which belongs to user {os.geteuid()} " in said
+    assert said.endswith("Nothing was changed")
+    assert open_project.tree() == before
+
+
+def test_a_target_that_cannot_be_made_is_refused(open_project):
+    open_project.write({"a.css": "a"})
+    os.chmod(open_project.target.parent, 0o555)
+    said = as_nobody(open_project)
+    os.chmod(open_project.target.parent, 0o755)
+    assert f"may not write to {open_project.target.parent}, " in said
+    assert not open_project.target.exists()
+
+
+def test_a_file_that_may_not_grow_leaves_the_old_ones(project):
+    project.write({"a.css": "a", "b.css": "b"}).collect()
+    project.write({"a.css": "A", "b.css": "B" * 5000})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+    try:
+        with pytest.raises(OSError, match=r"larger than the limit for files \(ulimit -f\).*make room.*the old one or"):
+            project.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert project.tree() == {"a.css": b"a", "b.css": b"b"}
+    assert sorted(os.listdir(project.target)) == [NAME, "a.css", "b.css"]
+    assert changes(project.collect())["modified"] == ["a.css", "b.css"]  # the next run repairs it
+
+
+def test_a_full_disk_leaves_the_old_files(project):
+    project.write({"a.css": "a", "b.css": "b"})
+    project.target.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(project.target)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here: that needs root and CAP_SYS_ADMIN")
+    try:
+        project.collect()
+        project.write({"a.css": "A", "b.css": "B" * 100_000})
+        with pytest.raises(OSError, match="the file system is full .*make room"):
+            project.collect()
+        assert project.tree() == {"a.css": b"a", "b.css": b"b"}
+        assert sorted(os.listdir(project.target)) == [NAME, "a.css", "b.css"]
+    finally:
+        subprocess.run(["umount", str(project.target)], check=True)
 
 
 def test_links_into_other_folders_are_followed(project):
