@@ -16,7 +16,6 @@ from typing import NamedTuple
 from ._django_migration_guard import unsafe_steps
 from ._django_migration_session import Explained, connect, explained
 
-
 # Options whose answer the records alone do not have.
 NEED_THE_GRAPH = ("app", "check_missing", "prune", "run_syncdb")
 

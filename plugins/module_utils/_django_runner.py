@@ -66,6 +66,7 @@ def load(name: str, source: str) -> ModuleType:
     package = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
     package.__path__ = []
     module = ModuleType(f"{PACKAGE}.{name}")
+    module.__package__ = PACKAGE
     sys.modules[module.__name__] = module
     exec(compile(source, name, "exec"), vars(module))
     return module

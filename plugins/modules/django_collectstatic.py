@@ -14,8 +14,14 @@ description:
   - Runs the project's own C(collectstatic) and compares the target folder by content before and after it.
   - RV(ignore:changed) means that a file has other content than before, came or went. A file that was written
     again as it was, as storages with hashed names do on each run, is no change.
-  - The files are collected into an empty folder and carried over one by one, so a failure leaves the target as it
-    was, and check mode, which is the same without the last step, foresees hashed names too.
+  - The files are collected into an empty folder inside of the target and renamed into their places, the manifest last.
+    So a failure leaves the target as it was, each file is the old one or the new one at any moment, and check mode,
+    which is the same in a temporary folder and without the last step, foresees hashed names too.
+  - When neither sources, settings, options nor the target were touched since an earlier run, nothing is collected.
+    What is needed to know that is kept in the file C(.emperor-collectstatic.json) of the target, with mode 0600 and
+    owned by O(user). It has no source paths and no settings in it, only digests of them. Removing it does no harm.
+  - A storage or a C(collectstatic) command with methods of its own, but for Django's and WhiteNoise's, may depend on
+    anything, so such a project is collected at each run, as is one whose sources are no files.
 author:
   - The emperor.web authors (@emperor-web)
 extends_documentation_fragment:
@@ -23,11 +29,15 @@ extends_documentation_fragment:
   - emperor.web.django
 options:
   clear:
-    description: Empty the target first.
+    description:
+      - Remove all files from the target that are not collected, whoever put them there.
+      - Files that are collected stay as they are if their content is right.
     type: bool
     default: false
   link:
-    description: Make symbolic links to the sources in place of copies.
+    description:
+      - Make symbolic links to the sources in place of copies.
+      - It cannot be combined with O(precompress).
     type: bool
     default: false
   ignore:
@@ -35,9 +45,33 @@ options:
     type: list
     elements: str
     default: []
+  prune:
+    description:
+      - Remove files that an earlier run has collected and that no source has any more, hashed names included.
+      - Files that came to the target in another way stay; O(clear) removes them too.
+      - In a target in which this module has not run yet it cannot tell them apart, removes nothing, and warns.
+    type: bool
+    default: false
+  precompress:
+    description:
+      - Put a compressed file beside each text, script, style sheet, vector image or font of 256 bytes or more that
+        becomes at least 5 % smaller, for C(gzip_static) of Nginx.
+      - V(gzip) makes C(.gz) at level 9, V(brotli) C(.br) at level 11, V(zstd) C(.zst) at level 19; the same content
+        always gives the same bytes. V(brotli) and V(zstd) need the package C(brotli) or C(zstandard) in the project's
+        virtual environment; without it a warning says so, and such files are not made.
+      - A compressed file is renewed with its file, and removed when its file is not collected any more, is too small,
+        or when its method is not in this list any more. One that a source has itself is left alone.
+      - A storage that makes compressed files itself, as WhiteNoise's does, is left to it, with a warning.
+    type: list
+    elements: str
+    choices: [gzip, brotli, zstd]
+    default: []
 notes:
   - With a storage that is no folder of the host, a bucket for example, the lists are what the storage itself
-    reports, RV(exact) is false, and check mode does not foresee hashed names.
+    reports, RV(exact) is false, O(prune) and O(precompress) do nothing, and check mode does not foresee what
+    post-processing writes, such as hashed names. Warnings say so.
+  - The new files need their space beside the old ones until they take their place.
+  - Two runs on one target wait for each other.
 """
 
 EXAMPLES = r"""
@@ -57,6 +91,15 @@ EXAMPLES = r"""
     clear: true
     ignore:
       - "*.scss"
+
+- name: Collect with compressed files for Nginx, and remove what the project does not have any more
+  emperor.web.django_collectstatic:
+    project: /opt/blog
+    virtualenv: /opt/blog/.venv
+    settings: blog.settings
+    prune: true
+    precompress:
+      - gzip
 
 - name: See which files a release would change
   emperor.web.django_collectstatic:
@@ -87,10 +130,42 @@ deleted:
   elements: str
   sample: []
 unmodified:
-  description: Number of files that are as they were.
+  description: Number of collected files that are as they were.
   returned: success
   type: int
   sample: 130
+post_processed:
+  description: Number of files that the storage has post-processed, for example given a hashed name.
+  returned: success
+  type: int
+  sample: 130
+precompressed:
+  description: Number of compressed files that belong to the collected ones because of O(precompress).
+  returned: success
+  type: int
+  sample: 0
+clashes:
+  description:
+    - Paths that more than one source has, in order; Django takes the first it finds.
+    - Reported at each run, changed or not.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Path relative to RV(location).
+      type: str
+    winner:
+      description: The source that is collected.
+      type: str
+    losers:
+      description: The sources that are not.
+      type: list
+      elements: str
+  sample:
+    - path: css/base.css
+      winner: /opt/blog/blog/static/css/base.css
+      losers: [/opt/blog/shop/static/css/base.css]
 location:
   description: The target folder, C(STATIC_ROOT); empty for a storage that is no folder.
   returned: success
@@ -113,8 +188,40 @@ traceback:
   sample: "Traceback (most recent call last): ..."
 """
 
-from ansible_collections.emperor.web.plugins.module_utils import _django_collectstatic
+import hashlib
+import inspect
+
+from ansible_collections.emperor.web.plugins.module_utils import (
+    _django_collectstatic,
+    _django_static_compress,
+    _django_static_files,
+    _django_static_remote,
+    _django_static_state,
+    _django_static_storage,
+)
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
+
+# In the order in which they import each other.
+PARTS = (
+    _django_static_files,
+    _django_static_state,
+    _django_static_compress,
+    _django_static_storage,
+    _django_static_remote,
+)
+OPTIONS = {
+    "clear": {"type": "bool", "default": False},
+    "link": {"type": "bool", "default": False},
+    "ignore": {"type": "list", "elements": "str", "default": []},
+    "prune": {"type": "bool", "default": False},
+    "precompress": {"type": "list", "elements": "str", "choices": ["gzip", "brotli", "zstd"], "default": []},
+}
+
+
+def code() -> str:
+    """A digest of what runs in the app's interpreter: what another version has remembered is not relied on."""
+    texts = "".join(inspect.getsource(part) for part in (_django_collectstatic, *PARTS))
+    return hashlib.sha256(texts.encode()).hexdigest()
 
 
 def diff_of(answer: dict) -> dict[str, str]:
@@ -132,15 +239,17 @@ def diff_of(answer: dict) -> dict[str, str]:
 
 def main() -> None:
     """Have the files collected, into a copy in check mode, and report the difference."""
-    django = DjangoModule(
-        {
-            "clear": {"type": "bool", "default": False},
-            "link": {"type": "bool", "default": False},
-            "ignore": {"type": "list", "elements": "str", "default": []},
-        }
-    )
+    django = DjangoModule(OPTIONS)
+    options = {name: django.params[name] for name in OPTIONS}
+    if options["link"] and options["precompress"]:
+        django.module.fail_json(
+            msg="precompress cannot be combined with link: an edited source would be served through its link at once, "
+            "with a compressed file that is out of date beside it; leave one of the two out"
+        )
     django.skip_unbuilt(changed=False, added=[], modified=[], deleted=[])
-    answer = django.ask(_django_collectstatic, **{name: django.params[name] for name in ("clear", "link", "ignore")})
+    answer = django.ask(_django_collectstatic, *PARTS, code=code(), **options)
+    for warning in answer.pop("warnings"):
+        django.module.warn(warning)
     changed = bool(answer["added"] or answer["modified"] or answer["deleted"])
     django.module.exit_json(changed=changed, diff=diff_of(answer), **answer)
 

@@ -88,7 +88,8 @@ def test_defaults_are_of_the_documented_type(role):
         assert ("elements" in about) is (about["type"] == "list"), name
         if "default" in about:
             assert type(about["default"]) is TYPES[about["type"]], name
-            assert about.get("choices") is None or about["default"] in about["choices"], name
+            chosen = about["default"] if about["type"] == "list" else [about["default"]]
+            assert "choices" not in about or set(chosen) <= set(about["choices"]), name
             assert not about.get("required"), f"{name} cannot be required and have a default"
         for sub, more in about.get("options", {}).items():
             check(f"{name}.{sub}", more)

@@ -2,118 +2,499 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What needs no Django; how it works with a real one is tested with real projects."""
+"""Collecting with a real Django, in this process: what a run remembers must never make the next one skip wrongly."""
 
 from __future__ import annotations
 
 import os
-import stat
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+import zlib
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import django
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils._django_collectstatic import compare, snapshot, synchronise
+from ansible_collections.emperor.web.plugins.module_utils import _django_collectstatic
+from ansible_collections.emperor.web.plugins.module_utils._django_static_state import NAME
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.files.storage import storages
+from django.core.management import call_command
+from django.test.utils import override_settings
+from django.utils.functional import empty
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
+
+if not settings.configured:
+    settings.configure(
+        INSTALLED_APPS=["django.contrib.staticfiles"],
+        STATIC_URL="/static/",
+        STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
+    )
+    django.setup()
+
+PLAIN = "django.contrib.staticfiles.storage.StaticFilesStorage"
+MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+LISTS = ("added", "modified", "deleted")
 
 
-def write(folder, files: dict[str, str]):
-    """Write files; a value that starts with -> is a link."""
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if content.startswith("->"):
-            path.symlink_to(content[2:])
-        else:
-            path.write_text(content)
-    return folder
+class Project:
+    """Sources and a target in a folder of their own."""
+
+    def __init__(self, root: Path, storage: str = PLAIN) -> None:
+        self.storage = storage
+        self.sources = [root / "one", root / "two"]
+        self.target = root / "static"
+        for folder in self.sources:
+            folder.mkdir()
+
+    def write(self, files: dict[str, str], source: int = 0) -> Project:
+        for name, text in files.items():
+            path = self.sources[source] / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return self
+
+    @contextmanager
+    def settings(self):
+        """Django as in an interpreter of its own."""
+        finders.get_finder.cache_clear()
+        with override_settings(
+            STATIC_ROOT=str(self.target),
+            STATICFILES_DIRS=[str(folder) for folder in self.sources],
+            STORAGES={"staticfiles": {"BACKEND": self.storage}},
+        ):
+            storages._storages.clear()
+            staticfiles_storage._wrapped = empty
+            yield
+
+    def collect(self, *, check: bool = False, **options) -> dict:
+        """One run."""
+        job = {"clear": False, "link": False, "ignore": [], "prune": False, "precompress": [], "code": "1"}
+        with self.settings():
+            return _django_collectstatic.run(job | {"check_mode": check} | options)
+
+    def settle(self) -> None:
+        """Let the sources grow older than a tick of the clock."""
+        time.sleep(0.03)
+
+    def tree(self) -> dict[str, str | bytes]:
+        paths = (path for path in self.target.rglob("*") if path.name != NAME)
+        return {
+            str(path.relative_to(self.target)): f"-> {os.readlink(path)}" if path.is_symlink() else path.read_bytes()
+            for path in paths
+            if not path.is_dir() or path.is_symlink()
+        }
 
 
-def tree(folder) -> dict[str, str]:
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.is_symlink():
-            found[name] = f"->{os.readlink(path)}"
-        elif path.is_file():
-            found[name] = path.read_text()
-    return found
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
 
 
-def test_a_snapshot_tells_contents_apart_and_nothing_else(tmp_path):
-    files = {"a.css": "x", "b/c.js": "y", "link": "->a.css", "folder": "->b", "broken": "->nowhere"}
-    one = snapshot(str(write(tmp_path / "1", files)))
-    write(tmp_path / "2", files)
-    os.utime(tmp_path / "2" / "a.css", (1, 1))
-    assert one == snapshot(str(tmp_path / "2"))
-    assert set(one) == set(files)
-    assert one["folder"] == "-> b"
-    (tmp_path / "2" / "a.css").write_text("z")
-    assert one["a.css"] != snapshot(str(tmp_path / "2"))["a.css"]
+@contextmanager
+def no_collection():
+    """Fail when Django is asked to collect."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def collect(*_arguments):
+            raise AssertionError("Django collected again")
+
+        patch.setattr(_django_collectstatic.Collection, "collect", collect)
+        yield
 
 
-def test_a_folder_that_is_not_there_is_empty(tmp_path):
-    assert snapshot(str(tmp_path / "nowhere")) == {}
+def changes(answer: dict) -> dict:
+    return {name: answer[name] for name in LISTS}
 
 
-BEFORE = {"same": "1", "changed": "1", "gone": "1", "b/gone": "1"}
-AFTER = {"same": "1", "changed": "2", "new": "1", "a/new": "1"}
+NAMES = ["a.css", "b.js", "d/a.css", "d/e/c.txt", "x.png"]
+TEXTS = ["", "one", "two", "url(x.png) " * 40, "word " * 200, "drow " * 200]
+EDITS = st.tuples(
+    st.sampled_from(["source", "target", "target"]),
+    st.sampled_from(["write", "write", "remove", "keep", "touch", "link", "again"]),
+    st.integers(0, 1),
+    st.integers(0, 30),
+    st.sampled_from(TEXTS),
+)
+OPTIONS = st.fixed_dictionaries(
+    {
+        "clear": st.sampled_from([False, False, True]),
+        "prune": st.booleans(),
+        "precompress": st.sampled_from([[], ["gzip"], ["gzip"]]),
+        "ignore": st.sampled_from([[], [], ["*.txt"]]),
+    }
+)
 
 
-@pytest.mark.parametrize(("keep", "deleted"), [(True, []), (False, ["b/gone", "gone"])])
-def test_compare(keep, deleted):
-    assert compare(BEFORE, AFTER, "/static", keep_unknown=keep) == {
-        "location": "/static",
-        "added": ["a/new", "new"],
-        "modified": ["changed"],
-        "deleted": deleted,
-        "unmodified": 1,
-        "exact": True,
+def edit(project: Project, where: str, how: str, source: int, number: int, text: str) -> None:
+    """Change one file of a source or of the target."""
+    folder = project.target if where == "target" else project.sources[source]
+    there = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and path.name != NAME)
+    path = there[number % len(there)] if there and how != "write" else folder / NAMES[number % len(NAMES)]
+    if path.is_dir() or path.parent.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if how == "write":
+        path.write_text(text)
+    elif not there:
+        return
+    elif how == "remove":
+        path.unlink()
+    elif how == "touch":
+        path.touch()
+    elif how == "link":  # as the switch to a release does it: no content is another, but ctime is
+        os.link(path, project.target.parent / f"link{number}-{len(os.listdir(project.target.parent))}")
+    else:
+        before, data = path.stat(), path.read_bytes()
+        if how == "keep":  # same size, same time, other bytes: only ctime tells
+            data = bytes(byte ^ 1 for byte in data)
+        path.write_bytes(data)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def expected(project: Project, collected: dict, ours: set, options: dict) -> dict:
+    """What a run has to report: told from contents, and from which files earlier runs have made."""
+    found = project.tree()
+    strays = found.keys() - collected.keys()
+    deleted = set(strays) if options["clear"] else {name for name in strays & ours if name.endswith(".gz")}
+    if options["prune"]:
+        deleted |= strays & ours
+    if options["precompress"]:
+        deleted |= {name for name in strays if name.endswith(".gz") and name[:-3] in collected}
+    return {
+        "added": sorted(collected.keys() - found.keys()),
+        "modified": sorted(name for name in found.keys() & collected.keys() if found[name] != collected[name]),
+        "deleted": sorted(deleted),
     }
 
 
-def bring(tmp_path, before: dict[str, str], after: dict[str, str], *, clear: bool = False) -> dict[str, str]:
-    """What a target is after it was brought to a fresh state."""
-    location, fresh = tmp_path / "static", tmp_path / "fresh"
-    location.mkdir()
-    write(location, before)
-    write(fresh, after)
-    changes = compare(snapshot(str(location)), snapshot(str(fresh)), str(location), keep_unknown=not clear)
-    synchronise(str(fresh), str(location), changes)
-    again = compare(snapshot(str(location)), snapshot(str(fresh)), str(location), keep_unknown=not clear)
-    assert not (again["added"] or again["modified"] or again["deleted"])
-    return tree(location)
+def in_an_empty_folder(project: Project, options: dict) -> dict:
+    """What Django's own command collects, and the compressed files that belong to it."""
+    with tempfile.TemporaryDirectory() as folder:
+        other = Project.__new__(Project)
+        other.storage, other.sources, other.target = project.storage, project.sources, Path(folder) / "static"
+        with other.settings():
+            call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=list(options["ignore"]))
+        collected = other.tree()
+        if options["precompress"]:
+            for name in [name for name in collected if not name.endswith((".png", ".json"))]:
+                packed = zlib.compressobj(9, zlib.DEFLATED, 31, 9)
+                data = packed.compress(collected[name]) + packed.flush()
+                if len(collected[name]) >= 256 and len(data) <= 0.95 * len(collected[name]):
+                    collected[f"{name}.gz"] = data
+        return collected
 
 
-FILES_BEFORE = {"same.css": "1", "changed.css": "1", "old.css": "1"}
-FILES_AFTER = {"same.css": "1", "changed.css": "2", "x/y/new.css": "1", "link": "->same.css"}
+def test_what_is_remembered_never_skips_wrongly(monkeypatch):
+    """Random edits of sources and target, some at once after a run, against a comparison that remembers nothing."""
+    ways = {"nothing_to_do": 0, "nothing_to_write": 0, "collect": 0}
+
+    def count(way: str, method):
+        def counted(*arguments):
+            answer = method(*arguments)
+            ways[way] += answer is not None
+            return answer
+
+        monkeypatch.setattr(_django_collectstatic.Collection, way, counted)
+
+    for way in ways:
+        count(way, getattr(_django_collectstatic.Collection, way))
+
+    @hypothesis(
+        max_examples=14,
+        derandomize=True,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(
+        storage=st.sampled_from([PLAIN, MANIFEST]),
+        files=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(TEXTS)), min_size=1, max_size=5),
+        options=OPTIONS,
+        others=OPTIONS,
+        steps=st.lists(st.tuples(st.booleans(), st.lists(EDITS, max_size=2)), min_size=3, max_size=6),
+    )
+    def play(storage, files, options, others, steps):
+        with tempfile.TemporaryDirectory() as root:
+            project = Project(Path(root), storage)
+            project.write({"x.png": "picture", "a.css": "a {}"} | dict(files))
+            with suppress(ValueError):
+                project.collect(**options)
+            ours = set(project.tree())
+            for number, (settled, edits) in enumerate(steps):
+                for one in edits:
+                    edit(project, *one)
+                if settled:
+                    time.sleep(0.03)
+                given = others if number == 1 else options
+                try:
+                    collected = in_an_empty_folder(project, given)
+                except ValueError:  # a style sheet names a file that is not there
+                    before = project.tree()
+                    for check in (True, False):
+                        with pytest.raises(ValueError, match="Nothing was changed"):
+                            project.collect(check=check, **given)
+                    assert project.tree() == before
+                    continue
+                wanted = expected(project, collected, ours, given)
+                predicted = project.collect(check=True, **given)
+                done = project.collect(**given)
+                assert changes(done) == wanted
+                assert predicted == done
+                assert done["unmodified"] == len(collected) - len(done["added"]) - len(done["modified"])
+                found = project.tree()
+                assert {name: found.get(name) for name in collected} == collected
+                assert not found.keys() & set(done["deleted"])
+                ours |= collected.keys()
+
+    play()
+    assert min(ways.values()) >= 10, f"the ways were hardly taken: {ways}"
 
 
-def test_synchronise_keeps_what_it_does_not_know(tmp_path):
-    assert bring(tmp_path, FILES_BEFORE, FILES_AFTER) == FILES_AFTER | {"old.css": "1"}
-
-
-def test_synchronise_can_clear(tmp_path):
-    assert bring(tmp_path, FILES_BEFORE, FILES_AFTER, clear=True) == FILES_AFTER
+def test_nothing_to_do_does_not_collect(project):
+    project.write({"a.css": "a {}", "d/b.js": "b"}).settle()
+    project.collect()
+    with no_collection():
+        again = project.collect()
+        os.link(project.target / "a.css", project.target.parent / "link")  # another ctime, the same content
+        assert project.collect() == again
+        (project.target / "stray").write_text("")
+        assert project.collect() == again
+        assert project.collect(clear=True)["deleted"] == ["stray"]
+    assert again["unmodified"] == 2
+    assert not any(changes(again).values())
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    "what",
     [
-        pytest.param({"a": "1"}, {"a": "->b", "b": "1"}, id="a file becomes a link"),
-        pytest.param({"a": "->b"}, {"a": "1"}, id="a link becomes a file"),
-        pytest.param({"a": "1"}, {"a/b": "1"}, id="a file becomes a folder"),
-        pytest.param({"a/b": "1"}, {"a": "1"}, id="a folder becomes a file"),
+        pytest.param({"STATIC_URL": "/elsewhere/"}, id="setting"),
+        pytest.param({"FILE_UPLOAD_PERMISSIONS": 0o640}, id="mode"),
+        pytest.param({"code": "2"}, id="version of this collection"),
+        pytest.param({"link": True}, id="option"),
+        pytest.param({"ignore": ["*.js"]}, id="pattern"),
+        pytest.param({"precompress": ["gzip"]}, id="compression"),
     ],
 )
-def test_synchronise_can_clear_what_is_of_another_kind(tmp_path, before, after):
-    assert bring(tmp_path, before, after, clear=True) == after
+def test_what_matters_is_looked_at(project, what):
+    project.write({"a.css": "a {}"}).settle()
+    project.collect()
+    options = {name: value for name, value in what.items() if name.islower()}
+    with override_settings(**{name: value for name, value in what.items() if name.isupper()}):
+        with no_collection(), pytest.raises(AssertionError, match="Django collected again"):
+            project.collect(**options)
+        project.collect(**options)
+        with no_collection():
+            project.collect(**options)
 
 
-def test_a_file_is_the_old_one_or_the_new_one(tmp_path, monkeypatch):
-    """A reader has the old file open, or a link to it; writing into it would show half of the new one."""
-    location = tmp_path / "static"
-    write(location, {"a.css": "old"})
-    os.link(location / "a.css", tmp_path / "seen")
-    write(tmp_path / "fresh", {"a.css": "new"})
-    os.chmod(tmp_path / "fresh" / "a.css", 0o644)
-    synchronise(str(tmp_path / "fresh"), str(location), {"added": [], "modified": ["a.css"], "deleted": []})
-    assert (tmp_path / "seen").read_text() == "old"
-    assert tree(location) == {"a.css": "new"}
-    assert stat.S_IMODE((location / "a.css").stat().st_mode) == 0o644
+def test_a_source_that_is_as_old_as_its_stamp_is_not_trusted(project):
+    """As in Git's index: a second write in the same tick of the clock leaves no trace in the stamp."""
+    project.write({"a.css": "a {}"})
+    project.collect()  # at once: the source may yet be written to within the tick
+    header = (project.target / NAME).read_text().partition("\n")[0]
+    assert '"sources": ""' in header
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"{}\n{}", b"[]\n", b'{"format": 99}\n', b"\xff\xfe", None])
+def test_a_damaged_record_is_as_none(project, damage):
+    project.write({"a.css": "a {}"}).collect()
+    record = project.target / NAME
+    if damage is None:
+        text = record.read_bytes()
+        record.write_bytes(text[: len(text) - 7])  # cut off
+    else:
+        record.write_bytes(damage)
+    (project.target / "a.css").write_text("b {}")
+    assert changes(project.collect()) == {"added": [], "modified": ["a.css"], "deleted": []}
+
+
+def test_the_first_source_wins_and_that_is_told(project):
+    project.write({"a.css": "winner"}).write({"a.css": "loser", "b.css": "b"}, source=1)
+    one, two = (str(folder / "a.css") for folder in project.sources)
+    for _run in range(3):
+        assert project.collect()["clashes"] == [{"path": "a.css", "winner": one, "losers": [two]}]
+    assert project.tree()["a.css"] == b"winner"
+
+
+def test_prune_removes_what_no_source_has_any_more_and_nothing_else(project):
+    project.storage = MANIFEST
+    project.write({"a.css": "a {}", "b.css": "b {}"}).collect()
+    (project.target / "uploaded").write_text("by hand")
+    (project.sources[0] / "b.css").unlink()
+    assert changes(project.collect())["deleted"] == []  # it is remembered as ours without prune, too
+    gone = changes(project.collect(check=True, prune=True))["deleted"]
+    assert [name.split(".")[0] for name in gone] == ["b", "b"]
+    assert changes(project.collect(prune=True))["deleted"] == gone
+    assert {"uploaded", "a.css"} <= project.tree().keys()
+
+
+def test_prune_without_a_record_says_that_it_knows_nothing(project):
+    project.write({"a.css": "a {}"})
+    project.target.mkdir()
+    (project.target / "b.css").write_text("")
+    answer = project.collect(prune=True)
+    assert "no record" in answer["warnings"][0]
+    assert answer["deleted"] == []
+
+
+BIG = "body { color: red } " * 100
+
+
+def test_compressed_files_follow_their_files(project):
+    project.write({"a.css": BIG, "small.css": "a {}", "x.png": BIG, "noise.txt": os.urandom(400).hex()})
+    first = project.collect(precompress=["gzip"])
+    assert [name for name in first["added"] if name.endswith(".gz")] == ["a.css.gz", "noise.txt.gz"]
+    assert first["precompressed"] == 2
+    data = (project.target / "a.css.gz").read_bytes()
+    assert data[4:8] == bytes(4)  # no time: the same bytes on each host
+    project.write({"a.css": BIG.upper()})
+    assert changes(project.collect(precompress=["gzip"]))["modified"] == ["a.css", "a.css.gz"]
+    project.write({"a.css": "a {}"})
+    assert changes(project.collect(precompress=["gzip"])) == {
+        "added": [],
+        "modified": ["a.css"],
+        "deleted": ["a.css.gz"],
+    }
+    (project.target / "small.css.gz").write_text("from elsewhere")
+    assert changes(project.collect(precompress=["gzip"]))["deleted"] == ["small.css.gz"]
+    (project.target / "noise.txt.gz").unlink()  # made again, though its file is as it was
+    assert changes(project.collect(precompress=["gzip"]))["added"] == ["noise.txt.gz"]
+    assert changes(project.collect())["deleted"] == ["noise.txt.gz"]
+
+
+def test_a_source_that_is_compressed_already_is_left_alone(project):
+    project.write({"a.css": BIG, "a.css.gz": "packed by hand"})
+    answer = project.collect(precompress=["gzip"])
+    assert answer["precompressed"] == 0
+    assert project.tree()["a.css.gz"] == b"packed by hand"
+
+
+def test_a_missing_library_is_told_and_the_others_are_used(project, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "brotli", None)
+    answer = project.write({"a.css": BIG}).collect(precompress=["gzip", "brotli"])
+    assert answer["added"] == ["a.css", "a.css.gz"]
+    assert "the package brotli is not in the app's virtual environment" in answer["warnings"][0]
+
+
+def test_a_killed_run_leaves_nothing_for_good(project):
+    project.write({"a.css": "a {}"})
+    left = project.target / ".emperor-collectstatic-abc" / "static"
+    left.mkdir(parents=True)
+    assert changes(project.collect(check=True, clear=True))["deleted"] == []
+    assert left.exists()
+    project.collect()
+    assert sorted(os.listdir(project.target)) == [NAME, "a.css"]
+
+
+def test_a_failure_leaves_no_target_behind(project):
+    project.storage = MANIFEST
+    project.write({"a.css": "a { background: url(nowhere.png) }"})
+    with pytest.raises(ValueError, match=r"post-processing a.css .*one/a.css.* failed: .*nowhere.png.*add the file"):
+        project.collect()
+    assert not project.target.exists()
+
+
+def as_nobody(project: Project, **options) -> str:
+    """What a run as another user says; in a child, because there is no way back from that user."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            project.collect(**options)
+            said = "done"
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with open(reading) as answer:
+        return answer.read()
+
+
+@pytest.fixture
+def open_project():
+    """A project that each user may look into, which is not so below pytest's own folders."""
+    with tempfile.TemporaryDirectory() as root:
+        os.chmod(root, 0o755)
+        yield Project(Path(root))
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_folder_that_may_not_be_written_to_is_refused_first(open_project, check):
+    open_project.write({"a.css": "a", "d/b.css": "b"}).collect()
+    open_project.write({"a.css": "A", "d/b.css": "B"})
+    before = open_project.tree()
+    os.chmod(open_project.target / "d", 0o555)
+    said = as_nobody(open_project, check=check)
+    os.chmod(open_project.target / "d", 0o755)
+    # The user who runs the tests owns the target; as root the run is another user's, who may write to none of it.
+    refused = open_project.target if os.geteuid() == 0 else open_project.target / "d"
+    assert said.startswith("PermissionError: user ")
+    assert f"may not write to {refused}, which belongs to user {os.geteuid()} " in said
+    assert said.endswith("Nothing was changed")
+    assert open_project.tree() == before
+
+
+def test_a_target_that_cannot_be_made_is_refused(open_project):
+    open_project.write({"a.css": "a"})
+    os.chmod(open_project.target.parent, 0o555)
+    said = as_nobody(open_project)
+    os.chmod(open_project.target.parent, 0o755)
+    assert f"may not write to {open_project.target.parent}, " in said
+    assert not open_project.target.exists()
+
+
+def test_a_file_that_may_not_grow_leaves_the_old_ones(project):
+    project.write({"a.css": "a", "b.css": "b"}).collect()
+    project.write({"a.css": "A", "b.css": "B" * 5000})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+    try:
+        with pytest.raises(OSError, match=r"larger than the limit for files \(ulimit -f\).*make room.*the old one or"):
+            project.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert project.tree() == {"a.css": b"a", "b.css": b"b"}
+    assert sorted(os.listdir(project.target)) == [NAME, "a.css", "b.css"]
+    assert changes(project.collect())["modified"] == ["a.css", "b.css"]  # the next run repairs it
+
+
+def test_a_full_disk_leaves_the_old_files(project):
+    project.write({"a.css": "a", "b.css": "b"})
+    project.target.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(project.target)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here: that needs root and CAP_SYS_ADMIN")
+    try:
+        project.collect()
+        project.write({"a.css": "A", "b.css": "B" * 100_000})
+        with pytest.raises(OSError, match="the file system is full .*make room"):
+            project.collect()
+        assert project.tree() == {"a.css": b"a", "b.css": b"b"}
+        assert sorted(os.listdir(project.target)) == [NAME, "a.css", "b.css"]
+    finally:
+        subprocess.run(["umount", str(project.target)], check=True)
+
+
+def test_links_into_other_folders_are_followed(project):
+    project.write({"d/a.css": "a"}).collect()
+    shutil.move(project.target / "d", project.target.parent / "elsewhere")
+    (project.target / "d").symlink_to(project.target.parent / "elsewhere")
+    assert not any(changes(project.collect()).values())
+    project.write({"d/a.css": "b"})
+    assert changes(project.collect()) == {"added": [], "modified": ["d/a.css"], "deleted": []}
+    assert (project.target.parent / "elsewhere/a.css").read_text() == "b"

@@ -18,18 +18,15 @@ from ansible_collections.emperor.web.plugins.module_utils import (
     _django_check,
     _django_collectstatic,
     _django_migrate,
-    _django_migration_guard,
-    _django_migration_plan,
-    _django_migration_session,
     _django_runner,
 )
 from ansible_collections.emperor.web.plugins.module_utils._django_runner import describe, reply
+from ansible_collections.emperor.web.plugins.modules import django_collectstatic, django_migrate
 
-PARTS = [_django_check, _django_migrate, _django_collectstatic]
-PARTS += [_django_migration_guard, _django_migration_plan, _django_migration_session]
+FILES = [_django_check, _django_migrate, _django_collectstatic, *django_migrate.PARTS, *django_collectstatic.PARTS]
 
 
-@pytest.mark.parametrize("part", [_django_runner, *PARTS])
+@pytest.mark.parametrize("part", [_django_runner, *FILES])
 def test_nothing_is_imported_that_an_app_may_not_have(part):
     """Its text runs in the interpreter of any project, which has Django and no Ansible."""
     tree = ast.parse(inspect.getsource(part))

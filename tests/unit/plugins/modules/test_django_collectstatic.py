@@ -13,7 +13,17 @@ from ansible_collections.emperor.web.plugins.modules import django_collectstatic
 from ansible_collections.emperor.web.plugins.modules.django_collectstatic import diff_of
 
 ARGUMENTS = {"project": "/srv/x", "settings": "shop.settings", "python": sys.executable}
-NOTHING = {"location": "/srv/static", "added": [], "modified": [], "deleted": [], "unmodified": 3, "exact": True}
+NOTHING = {
+    "location": "/srv/static",
+    "added": [],
+    "modified": [],
+    "deleted": [],
+    "unmodified": 3,
+    "post_processed": 0,
+    "precompressed": 0,
+    "clashes": [],
+    "exact": True,
+}
 
 
 @pytest.mark.parametrize(
@@ -44,9 +54,10 @@ def project(monkeypatch):
     """What the project answers; keeps what it was asked."""
     project = SimpleNamespace(answer={}, asked=[])
 
-    def ask(_self, action, **job):
+    def ask(_self, action, *parts, **job):
+        assert parts == django_collectstatic.PARTS
         project.asked.append((action.__name__.rpartition("_")[2], job))
-        return NOTHING | project.answer
+        return NOTHING | {"warnings": []} | project.answer
 
     monkeypatch.setattr(DjangoModule, "ask", ask)
     return project
@@ -67,9 +78,15 @@ def test_changed_is_what_differs(run_module, project, answer, changed, check):
 
 
 def test_the_options_reach_the_project(run_module, project):
-    given = {"clear": True, "link": True, "ignore": ["*.scss"]}
+    given = {"clear": True, "link": True, "ignore": ["*.scss"], "prune": True, "precompress": []}
     run_module(django_collectstatic, ARGUMENTS | given)
-    assert project.asked == [("collectstatic", given)]
+    assert project.asked == [("collectstatic", given | {"code": django_collectstatic.code()})]
+
+
+def test_links_are_not_compressed(run_module, project):
+    result = run_module(django_collectstatic, ARGUMENTS | {"link": True, "precompress": ["gzip"]})
+    assert "precompress cannot be combined with link" in result["msg"]
+    assert project.asked == []
 
 
 def test_check_mode_before_the_build_predicts_nothing(run_module, project, tmp_path):
