@@ -99,11 +99,7 @@ def look(job: dict, connection) -> Work:
         return Work(executor, before, [], missing_tables(connection, {job["app"]}), [], [], [])
     plan = executor.migration_plan(migration_targets(loader, job["app"], job["migration"]))
     tables = missing_tables(connection, loader.unmigrated_apps) if job["run_syncdb"] and not job["app"] else []
-    record = [
-        key
-        for key, migration in sorted(loader.replacements.items())
-        if key not in recorded and not plan and all(replaced in recorded for replaced in migration.replaces)
-    ]
+    record = [] if plan else to_record(loader, recorded)
     unsafe = []
     if plan and not job["fake"]:
         refuse_irreversible(plan)
@@ -254,6 +250,15 @@ def to_prune(loader, app: str) -> list:
             f"take 'replaces' out of it, release that, and prune then"
         )
     return sorted(gone)
+
+
+def to_record(loader, recorded: dict) -> list:
+    """Squashed migrations that have no record yet, though all that they replace have one."""
+    return [
+        key
+        for key, migration in sorted(loader.replacements.items())
+        if key not in recorded and all(replaced in recorded for replaced in migration.replaces)
+    ]
 
 
 def missing_tables(connection, labels: set) -> list:
