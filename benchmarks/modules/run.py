@@ -154,7 +154,7 @@ def verify(samples: list[dict], place: Path) -> None:
 
 def files_below(place: Path, side: str) -> dict[str, str]:
     top = place / f"{side}-static"
-    found = {str(path.relative_to(top)): path for path in top.rglob("*") if path.is_file()}
+    found = {str(path.relative_to(top)): path for path in top.rglob("[!.]*") if path.is_file()}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()}
 
 

@@ -33,6 +33,8 @@ def run(job: dict) -> dict:
     from django.core.exceptions import ImproperlyConfigured
 
     command = load_command(job)
+    if not job["skip_checks"]:
+        check(command)
     sources, devices = list_sources(command)
     if not command.is_local_storage():
         return collect_remote(command, job, sources.clashes())
@@ -83,6 +85,15 @@ def load_command(job: dict):
         post_process=True,
     )
     return command
+
+
+def check(command) -> None:
+    """Run the system checks that Django runs before this command, which has its own opinion on which these are."""
+    wanted = command.requires_system_checks
+    if wanted == "__all__":
+        command.check()
+    elif wanted:
+        command.check(tags=wanted)
 
 
 class Collection:

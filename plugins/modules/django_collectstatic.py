@@ -66,6 +66,10 @@ options:
     elements: str
     choices: [gzip, brotli, zstd]
     default: []
+  skip_checks:
+    description: Do not run the system checks of static files before, as C(collectstatic) does by itself.
+    type: bool
+    default: false
 notes:
   - With a storage that is no folder of the host, a bucket for example, the lists are what the storage itself
     reports, RV(exact) is false, O(prune) and O(precompress) do nothing, and check mode does not foresee what
@@ -215,6 +219,7 @@ OPTIONS = {
     "ignore": {"type": "list", "elements": "str", "default": []},
     "prune": {"type": "bool", "default": False},
     "precompress": {"type": "list", "elements": "str", "choices": ["gzip", "brotli", "zstd"], "default": []},
+    "skip_checks": {"type": "bool", "default": False},
 }
 
 

@@ -77,6 +77,7 @@ class Project:
     def collect(self, *, check: bool = False, **options) -> dict:
         """One run."""
         job = {"clear": False, "link": False, "ignore": [], "prune": False, "precompress": [], "code": "1"}
+        job["skip_checks"] = False
         with self.settings():
             return _django_collectstatic.run(job | {"check_mode": check} | options)
 

@@ -78,7 +78,7 @@ def test_changed_is_what_differs(run_module, project, answer, changed, check):
 
 
 def test_the_options_reach_the_project(run_module, project):
-    given = {"clear": True, "link": True, "ignore": ["*.scss"], "prune": True, "precompress": []}
+    given = {"clear": True, "link": True, "ignore": ["*.scss"], "prune": True, "precompress": [], "skip_checks": True}
     run_module(django_collectstatic, ARGUMENTS | given)
     assert project.asked == [("collectstatic", given | {"code": django_collectstatic.code()})]
 

@@ -4,6 +4,7 @@ SECRET_KEY, DEBUG, ALLOWED_HOSTS    as usual; without ALLOWED_HOSTS there are no
 SHOP_DATABASE, SHOP_OTHER_DATABASE  paths of SQLite files
 STATIC_ROOT                         unset unless given
 SHOP_STATIC                         plain (default), manifest, outside, placed, memory, none
+SHOP_STATIC_DIRS                    folders of more static files, separated by commas
 SHOP_PLACE                          folder of the storage "placed"
 SHOP_MESSAGES                       levels of messages of the system checks, see catalog/checks.py
 SHOP_ADMIN                          1 adds the admin and its static files
@@ -81,6 +82,7 @@ DATABASES = {
 }
 
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [folder for folder in os.environ.get("SHOP_STATIC_DIRS", "").split(",") if folder]
 if os.environ.get("STATIC_ROOT"):
     STATIC_ROOT = os.environ["STATIC_ROOT"]
 _STORAGES = {
