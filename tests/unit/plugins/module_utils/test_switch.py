@@ -529,7 +529,10 @@ def write(folder, files):
 def test_static_files_of_all_releases_are_there(stage, emperor):
     static = stage.root / "srv" / "static"
     write(f"{stage.layout.release(OLD)}/static", {"a.css": "old", "a.1.css": "old", "x/gone.js": "old"})
-    write(f"{stage.layout.release(NEW)}/static", {"a.css": "new", "a.2.css": "new", "y/z/b.js": "new"})
+    write(
+        f"{stage.layout.release(NEW)}/static",
+        {"a.css": "new", "a.2.css": "new", "y/z/b.js": "new", ".memory": "private"},
+    )
     stage.switch(OLD).go()
     stage.switch(NEW).go()
     found = {str(path.relative_to(static)): path.read_text() for path in static.rglob("*") if path.is_file()}
