@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -301,15 +302,8 @@ def test_migration_that_destroys_data_needs_a_word(host, site, tmp_path):
 def test_plain_checkout_in_any_folder(host, tmp_path):
     """Without an installed collection and away from this checkout: the playbook's file is all that is named."""
     checkout = tmp_path / "somewhere" / "else"
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split("\0")
-    for name in filter(None, names):
-        source, target = PROJECT / name, checkout / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_symlink():
-            target.symlink_to(os.readlink(source))
-        elif source.exists():
-            target.write_bytes(source.read_bytes())
+    left_out = shutil.ignore_patterns(".git", ".ansible", ".cache", ".venv", "__pycache__")
+    shutil.copytree(PROJECT, checkout, symlinks=True, ignore=left_out)
     variables = fill({"django_apps": [GOOD | {"version": "without-notes"}]}, "127.0.0.1")
     home = {"ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_COLLECTIONS_PATH": str(tmp_path / "none")}
     printed = play({HOST: variables}, tmp_path, "playbooks/site.yml", cwd=checkout, **home)
