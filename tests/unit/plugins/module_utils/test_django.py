@@ -204,18 +204,21 @@ def test_a_project_that_hangs_is_ended(run_module, stub):
     assert result["stdout"] == "waiting\n"
 
 
+# What the runner answers when the project raises.
+RAISED = {
+    "type": "OperationalError",
+    "message": "locked",
+    "missing_module": None,
+    "explained": False,
+    "settings": "",
+    "app": "",
+    "traceback": "Traceback ...",
+}
+
+
 def test_an_error_is_explained_with_what_was_done_before_it(run_module, stub):
-    raised = {
-        "type": "OperationalError",
-        "message": "locked",
-        "missing_module": None,
-        "explained": False,
-        "settings": "",
-        "app": "",
-        "traceback": "Traceback ...",
-    }
     partial = {"applied": [{"app": "shop", "name": "0001"}], "unapplied": []}
-    result = run_module(asking(_django_migrate), stub(f"answer({ {'error': raised, 'partial': partial}!r})"))
+    result = run_module(asking(_django_migrate), stub(f"answer({ {'error': RAISED, 'partial': partial}!r})"))
     assert result["msg"] == "the migration failed: OperationalError: locked"
     assert result["traceback"] == "Traceback ..."
     assert result["applied"] == [{"app": "shop", "name": "0001"}]
@@ -226,16 +229,7 @@ def test_an_error_is_explained_with_what_was_done_before_it(run_module, stub):
     "module", [django_check, django_migrate, django_collectstatic], ids=lambda module: module.__name__.split(".")[-1]
 )
 def test_all_that_a_failure_returns_is_documented(run_module, stub, module):
-    raised = {
-        "type": "OperationalError",
-        "message": "locked",
-        "missing_module": None,
-        "explained": False,
-        "settings": "",
-        "app": "",
-        "traceback": "Traceback ...",
-    }
-    result = run_module(module, stub(f"answer({ {'error': raised, 'partial': {}}!r})"))
+    result = run_module(module, stub(f"answer({ {'error': RAISED, 'partial': {}}!r})"))
     assert result["traceback"] == "Traceback ..."
 
 
