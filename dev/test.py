@@ -44,6 +44,7 @@ class Run:
     tools: Path = Path()
     newer_tools: Path | None = None
     results: list[tuple[str, str, float, str]] = field(default_factory=list)
+    causes: list[str] = field(default_factory=list)
 
 
 def call(run: Run, *argv: str | Path, cwd: Path = lab.ROOT, tools: Path | None = None, **variables: str) -> str:
@@ -62,7 +63,7 @@ def call(run: Run, *argv: str | Path, cwd: Path = lab.ROOT, tools: Path | None =
         command, cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
     if done.returncode:
-        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-8000:]}")
+        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
     return done.stdout
 
 
@@ -346,7 +347,10 @@ def main(chosen: list[str]) -> int:
             record(run, name, "passed", time.monotonic() - begun, what)
         except (Failed, lab.Missing) as failure:
             record(run, name, "failed", time.monotonic() - begun, "")
-            print(f"\n{failure}\n", flush=True)
+            text = str(failure)
+            (LOGS / f"{name}.log").write_text(text)
+            print(f"\n{text[:500]}\n[...]\n{text[-8000:]}\n" if len(text) > 8500 else f"\n{text}\n", flush=True)
+            run.causes = causes(text)
             break
     summary(run, time.monotonic() - started)
     return any(verdict == "failed" for _stage, verdict, _seconds, _what in run.results)
@@ -360,6 +364,20 @@ def summary(run: Run, seconds: float) -> None:
     counts = {word: sum(result[1] == word for result in run.results) for word in ("passed", "failed", "skipped")}
     print(f"\nAll stages took {seconds / 60:.1f} minutes.")
     print(", ".join(f"{count} {word}" for word, count in counts.items()))
+    for line in run.causes:
+        print(line)
+
+
+def causes(text: str) -> list[str]:
+    """The lines that say what failed, short: of a CI log often only the end is shown."""
+    patterns = (
+        r"^(?:fatal|failed): \[.{0,400}",  # Ansible
+        r"(?:FAIL|ERROR): test_\w+ \([\w.]+",  # unittest, perhaps inside Ansible's JSON
+        r"^(?:E  |FAILED ).{0,300}",  # pytest
+        r"\b\w*(?:Error|Exception): [^\n\\]{0,300}",
+    )
+    found = [match.group() for pattern in patterns for match in re.finditer(pattern, text, re.MULTILINE)]
+    return list(dict.fromkeys(found))[:6] or text.strip().splitlines()[-4:]
 
 
 if __name__ == "__main__":

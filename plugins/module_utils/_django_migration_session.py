@@ -43,7 +43,8 @@ REASONS = [
     (r"database \"[^\"]*\" does not exist|Unknown database", "there is no {it} on the server; create it"),
     (r"too many|remaining connection slots|Too many", "the server has no connection left; free some, then run again"),
     (
-        r"translate host name|[Nn]ame or service|resolve|getaddrinfo|Name has no usable address",
+        r"translate host name|[Nn]ame or service|name resolution|Unknown (MySQL )?server host|resolve|getaddrinfo"
+        r"|Name has no usable address",
         "its host name is not known; check HOST in the project's environment, and the DNS of this host",
     ),
     (r"starting up|shutting down|recovery mode", "the server is starting or stopping; run again in a moment"),

@@ -97,6 +97,8 @@ def test_a_change_undone_is_the_same_with_its_sides_swapped():
         ('FATAL:  database "bank" does not exist', "there is no database bank"),
         ("connection failed: Connection refused", "cannot be reached"),
         ("could not translate host name", "host name is not known"),
+        ("Can't connect to MySQL server on 'db' ([Errno -3] Temporary failure in name resolution)", "host name is not"),
+        ("Unknown MySQL server host 'db' (-2)", "host name is not known"),
         ("FATAL:  sorry, too many clients already", "no connection left"),
         ("FATAL:  the database system is starting up", "starting or stopping"),
         ("unable to open database file", "cannot be written"),

@@ -123,7 +123,7 @@ class Databases:
         """Exactly one applies, both are green; one of the migrations makes an index concurrently."""
         made = self.make(self.rounds)
         for database in made:
-            pair = [self.start(database, "steady", project={"BANK_SLEEP": "0.3"}) for _ in range(2)]
+            pair = [self.start(database, "steady", project={"BANK_SLEEP": "1"}) for _ in range(2)]
             results = [self.end(process) for process in pair]
             for result in results:
                 self.assertFalse(result.get("failed"), result)

@@ -60,7 +60,7 @@ def children():
 
 def daemon():
     """A child in a session of its own that keeps the output open."""
-    subprocess.Popen(["sleep", "20"], start_new_session=True)
+    subprocess.Popen(["sleep", "90"], start_new_session=True)
 
 
 def close_output():
