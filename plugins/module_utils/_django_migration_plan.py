@@ -59,11 +59,11 @@ def one_query():
         alias = recorder.connection.alias
         if alias not in known:
             try:
-                known[alias] = {(row.app, row.name): row for row in recorder.migration_qs}
+                rows = list(recorder.migration_qs)
             except DatabaseError:
-                if recorder.has_table():
-                    raise
-                known[alias] = {}
+                # Another migrate may have made the table since; an error that is none of that kind comes again.
+                rows = recorder.migration_qs if recorder.has_table() else []
+            known[alias] = {(row.app, row.name): row for row in rows}
         return dict(known[alias])
 
     MigrationRecorder.applied_migrations = applied_migrations

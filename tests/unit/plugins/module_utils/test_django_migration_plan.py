@@ -35,7 +35,7 @@ PROJECT = {
     },
     "empty": {},
 }
-SCRIPT = """
+START = """
 import itertools, json, sys
 import django
 from django.conf import settings
@@ -48,9 +48,11 @@ django.setup()
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
-from parts._django_migration_plan import last_applied, last_of_all, to_record
+from parts._django_migration_plan import last_applied, last_of_all, one_query, to_record
 
 recorder = MigrationRecorder(connection)
+"""
+EVERY_SET = """
 recorder.ensure_schema()
 order = [("shop", "0001_initial"), ("blog", "0001_initial"), ("blog", "0002_second"), ("shop", "0002_more")]
 order += [("shop", "0001_squashed_0002_more"), ("blog", "0003_third"), ("blog", "0000_gone")]
@@ -67,9 +69,25 @@ for recorded in itertools.product([False, True], repeat=len(order)):
     found.append([work, last_applied(executor.loader), last_of_all(records)])
 print(json.dumps(found))
 """
+# What another migrate does between the query that fails and the look for the table.
+TABLE_APPEARS = """
+has_table = MigrationRecorder.has_table
+
+def late(self):
+    MigrationRecorder.has_table = has_table
+    self.record_applied("shop", "0001_initial")
+    return self.has_table()
+
+with one_query():
+    missing = list(recorder.applied_migrations())
+    MigrationRecorder.has_table = late
+with one_query():
+    print(json.dumps([missing, list(recorder.applied_migrations())]))
+"""
 
 
-def test_every_set_of_records(tmp_path):
+def run(tmp_path: Path, script: str) -> list:
+    """What a script prints, run in the project."""
     parts = tmp_path / "parts"
     parts.mkdir()
     (parts / "__init__.py").touch()
@@ -85,9 +103,17 @@ def test_every_set_of_records(tmp_path):
     for app in ("plain", "without"):
         (tmp_path / app).mkdir()
         (tmp_path / app / "__init__.py").touch()
-    done = subprocess.run([sys.executable, "-c", SCRIPT, tmp_path], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", START + script, tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def test_a_table_that_another_migrate_has_just_made(tmp_path):
+    assert run(tmp_path, TABLE_APPEARS) == [[], [["shop", "0001_initial"]]]
+
+
+def test_every_set_of_records(tmp_path):
+    found = run(tmp_path, EVERY_SET)
     assert len(found) == 2**7
     told = [(graph, records) for work, graph, records in found if records is not None]
     assert told, "the records never sufficed"
