@@ -127,8 +127,8 @@ class Deploy:
         path.write_text(json.dumps({"all": {"hosts": {HOST: host}}}))
         return [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(path), "emperor.web.deploy"]
 
-    def start(self) -> subprocess.Popen:
-        environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+    def start(self, **environment: str) -> subprocess.Popen:
+        environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"} | environment
         return subprocess.Popen(
             self.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=PROJECT
         )
@@ -268,4 +268,109 @@ def test_good_release_after_all_of_them(host, prober, tmp_path):
     assert switch["served"] == switch["release"] == live(host) != before
     assert switch["seconds"]["settle"] >= 6
     assert prober.since(asked) == {(200, before), (200, switch["release"])}
+    assert_only(host, switch["release"])
+
+
+# What goes wrong with the host, or with the switch itself.
+
+
+def test_no_room_for_a_build(host, prober, tmp_path):
+    release, asked = live(host), len(prober.answers)
+    host.check_output(
+        "head -c 1G /dev/zero > /srv/django/filler 2>/dev/null; df --output=avail /srv/django | tail -n 1"
+    )
+    failure = Deploy(source(tmp_path / "src", "no room")).run().failure()
+    host.check_output("rm /srv/django/filler")
+    assert "No space left on device" in failure["msg"] and "/srv/django/guestbook" in failure["msg"], failure
+    assert "df -i" in failure["msg"], failure
+    assert prober.since(asked) == {(200, release)}
+    assert_only(host, release)
+
+
+FILL_INODES = "i=0; while : > {0}/filler.$i; do i=$((i+1)); done 2>/dev/null; df -i {0} | tail -n 1"
+
+
+def test_no_inodes_for_the_switch(host, prober, tmp_path):
+    """First none where the vassal's file goes, then none where the link is made; the release is built already."""
+    release, asked = live(host), len(prober.answers)
+    deploy = Deploy(source(tmp_path / "src", "no inodes"), {"django_confirm": "http://127.0.0.1:81/"}).run()
+    assert "answers /healthz" in deploy.failure()["msg"], "it was built, and then not confirmed by port 81"
+    for folder in ("/etc/uwsgi/emperor", "/srv/django"):
+        host.run(FILL_INODES.format(folder))
+        failure = Deploy(deploy.folder).run().failure()
+        host.check_output("find %s -maxdepth 1 -name 'filler.*' -delete", folder)
+        assert folder in failure["msg"] and " 0 inodes left" in failure["msg"], failure
+        assert_only(host, release)
+    assert prober.since(asked) - {(200, newest(host))} == {(200, release)}
+    assert Deploy(deploy.folder).run().switch()["served"] == live(host) != release
+
+
+def test_errors_after_the_switch_bring_the_one_before_back(host, prober, address, tmp_path):
+    """Its health page is well, but a page of visitors is not: only the probation can find that."""
+    release, asked = live(host), len(prober.answers)
+    change = append("entries/views.py", "\n\ndef slow(request):\n    raise RuntimeError('slow is broken')\n")
+    deploy = Deploy(source(tmp_path / "src", "probation", change), {"probation": 60, "health": {"settle": 0}})
+    with deploy.start() as process:
+        while process.poll() is None:
+            if live(host) != release:
+                Site(address, DOMAIN).get("/slow?seconds=0")
+            time.sleep(0.2)
+        deploy.printed = process.stdout.read()
+    failure = deploy.failure()
+    assert "server errors in its probation of 60 s" in failure["msg"], failure
+    assert f"{release} is live again" in failure["msg"]
+    assert '"GET /slow?seconds=0 HTTP/1.1" 500' in failure["log"][-1]
+    assert failure["served"] == release
+    assert prober.since(asked) == {(200, release), (200, newest(host))}, (
+        "visitors of other pages were served all the time"
+    )
+    assert_only(host, release)
+    assert mark_of(host, newest(host))["step"] == "probation"
+
+
+def test_no_memory_for_two(host, prober, tmp_path):
+    """A host that has next to none left, as /proc/meminfo tells; then the choice for such hosts, good and broken."""
+    release, asked = live(host), len(prober.answers)
+    host.check_output(
+        "sed -E 's/^(MemAvailable|SwapFree):.*/\\1: 20000 kB/' /proc/meminfo > /run/meminfo; "
+        "mount --bind /run/meminfo /proc/meminfo"
+    )
+    try:
+        failure = Deploy(source(tmp_path / "src", "no memory")).run().failure()
+        assert f"is not started beside {release}: it would need about " in failure["msg"], failure
+        assert "39 MB are available" in failure["msg"] and "overlap: false" in failure["msg"], failure
+        assert prober.since(asked) == {(200, release)}
+        assert_only(host, release)
+        switch = Deploy(tmp_path / "src", {"overlap": False}).run().switch()
+        assert switch["served"] == live(host) != release
+        release, asked = live(host), len(prober.answers)
+        change = append("guestbook/wsgi.py", in_uwsgi("raise RuntimeError('broken wsgi')"))
+        failure = Deploy(source(tmp_path / "broken", "overlap", change), {"overlap": False}).run().failure()
+    finally:
+        host.check_output("umount /proc/meminfo")
+    assert "RuntimeError: broken wsgi" in failure["msg"] and f"{release} is live again" in failure["msg"], failure
+    answers = prober.since(asked)
+    assert {who for status, who in answers if status == 200} == {release}
+    assert {status for status, _who in answers} <= {200, 502}, "the web server's own page in between, and nothing else"
+    assert_only(host, release)
+
+
+def test_killed_in_the_middle_and_then_restarted(host, site, tmp_path):
+    """Nothing of a release that nobody found good is started, whoever starts the Emperor again."""
+    release = live(host)
+    change = append("guestbook/wsgi.py", in_uwsgi("__import__('time').sleep(600)"))
+    deploy = Deploy(source(tmp_path / "src", "killed", change), {"django_health_timeout": 600})
+    with deploy.start(ANSIBLE_PIPELINING="false") as process:  # so that the module has a name
+        deadline = time.monotonic() + 300
+        while host.check_output(f"ls {VASSALS}").split() == [f"{release}.ini"] and time.monotonic() < deadline:
+            time.sleep(0.2)
+        host.check_output("kill -9 $(pgrep -f 'AnsiballZ_uwsgi_vassal[.]py')")
+        process.communicate()
+    assert len(host.check_output(f"ls {VASSALS}").split()) == 2, "the broken release was on its way"
+    assert site.get("/release").status == 200
+    host.check_output(f"systemctl restart {UNIT}")
+    assert json.loads(site.wait("/release").text)["release"] == release
+    assert host.check_output(f"ls {VASSALS}/*.ini") == f"{VASSALS}/{release}.ini"
+    assert "is not the live release and is not started" in host.check_output(f"journalctl -u {UNIT} -n 200")
+    switch = Deploy(source(tmp_path / "good", "after the kill")).run().switch()
     assert_only(host, switch["release"])
