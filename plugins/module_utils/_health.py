@@ -104,22 +104,26 @@ class Health:
         deadline = time.monotonic() + self.timeout
         wrong_since: float | None = None
         problem, good = "no answer", 0
-        while time.monotonic() < deadline:
+        while (left := deadline - time.monotonic()) > 0:
             try:
-                answer = self._ask(max(0.1, deadline - time.monotonic()))
-            except (OSError, _uwsgi.UwsgiError) as error:
-                problem, good = self._why_silent(error), 0
+                wrong = self._question(max(0.1, left))
+            except OSError as error:
+                # The last question has hardly any time, which says nothing against what was found before.
+                if not isinstance(error, socket.timeout) or left > self.timeout / 10:
+                    problem = self._why_silent(error)
+                good = 0
                 self.notice_the_end("does not start")
-            else:
-                wrong = self.expected.problem(answer)
-                if not wrong:
-                    good, wrong_since = good + 1, None
-                    if good >= count:
-                        return
-                    continue
-                problem, good, wrong_since = wrong, 0, wrong_since or time.monotonic()
-                if time.monotonic() - wrong_since > _PATIENCE:
-                    break
+                time.sleep(_vassals.PAUSE)
+                continue
+            if not wrong:
+                good, wrong_since = good + 1, None
+                if good >= count:
+                    return
+                continue
+            problem, good, wrong_since = wrong, 0, wrong_since or time.monotonic()
+            self.notice_the_end("does not start")
+            if time.monotonic() - wrong_since > _PATIENCE:
+                break
             time.sleep(_vassals.PAUSE)
         self.fail(f"is not healthy: {problem}")
 
@@ -129,14 +133,14 @@ class Health:
         while (passed := time.monotonic() - began) < seconds:
             time.sleep(min(_INTERVAL, seconds - passed))
             try:
-                problem = self.expected.problem(self._ask(self.timeout))
-            except (OSError, _uwsgi.UwsgiError) as error:
+                problem = self._question(self.timeout)
+            except OSError as error:
                 problem = self._why_silent(error)
+            if problem:
                 deadline = time.monotonic() + _NEWS
                 while time.monotonic() < deadline:
                     self.notice_the_end("died soon after its start")
                     time.sleep(_vassals.PAUSE)
-            if problem:
                 self.fail(f"was healthy, but is not any more: {problem}")
             self.notice_the_end("died soon after its start")
         lost = self.vassals.respawns(self.release) - respawns
@@ -146,8 +150,12 @@ class Health:
                 f"it uses more memory than reload-on-rss (MB), after max-requests or max-worker-lifetime, or a crash"
             )
 
-    def _ask(self, timeout: float) -> _uwsgi.Answer:
-        return self.expected.ask(self.vassals.socket(self.release), timeout)
+    def _question(self, timeout: float) -> str:
+        """What is wrong with the release's answer, empty when it is good."""
+        try:
+            return self.expected.problem(self.expected.ask(self.vassals.socket(self.release), timeout))
+        except _uwsgi.UwsgiError as error:
+            return f"{self.expected.path} (Host: {self.expected.host}): {error}"
 
     def notice_the_end(self, what: str) -> None:
         if self.vassals.deaths(self.release) > self.deaths:

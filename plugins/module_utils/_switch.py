@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from ansible_collections.emperor.web.plugins.module_utils import _memory, _probation, _uwsgi
 from ansible_collections.emperor.web.plugins.module_utils._files import (
@@ -24,6 +24,7 @@ from ansible_collections.emperor.web.plugins.module_utils._files import (
     write_atomic,
 )
 from ansible_collections.emperor.web.plugins.module_utils._health import Health, SwitchError, WebServer
+from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
 from ansible_collections.emperor.web.plugins.module_utils._vassals import Vassals
 
@@ -48,7 +49,7 @@ class Switch:
         """The release to go back to."""
         live = self.layout.live()
         if live != self.release:
-            return live
+            return live if live and self.layout.manifest(live) else None
         # A run that was ended between its switch and its last word has left the release before running.
         last = next(iter(self.layout.last_live(1)), None)
         return last if last in self.vassals.others(self.release) else None
@@ -76,7 +77,7 @@ class Switch:
             if not self.options["overlap"] and self.before:
                 self._timed("settle", self._settle)  # only now, as nobody is served while it takes
             self._timed("probation", lambda: self._watch(log))
-        except (SwitchError, OSError) as error:
+        except Exception as error:  # whatever it is, a site must not stay down for it
             self._fail(error)
         self._record({"result": "live"})
         with suppress(FileNotFoundError):
@@ -183,12 +184,13 @@ class Switch:
 
     # The way back.
 
-    def _fail(self, error: SwitchError | OSError) -> None:
+    def _fail(self, error: Exception) -> NoReturn:
         """Have the release before serve, mark this one, and raise what went wrong and what is now."""
-        reason, step = self._explain(error), self.step
-        outcome = self._go_back()
-        if self.layout.live() != self.release and step != "preflight":
-            self._mark(reason, step)
+        reason, step, outcome = self._explain(error), self.step, ""
+        if step != "preflight":  # which has changed nothing, and says nothing about the release
+            outcome = self._go_back()
+            if self.layout.live() != self.release:
+                self._mark(reason, step)
         self._record({"result": "failed", "reason": reason.splitlines()[0], "step": step})
         log = error.log if isinstance(error, SwitchError) else []
         raise SwitchError(reason + (f". {outcome}" if outcome else ""), log) from None
@@ -199,10 +201,11 @@ class Switch:
             text = json.dumps(mark, ensure_ascii=False) + "\n"
             write_atomic(self.layout.failure(self.release), text, mode=0o640, uid=0, gid=0)
 
-    def _explain(self, error: SwitchError | OSError) -> str:
-        if isinstance(error, SwitchError):
-            return str(error)
-        return explain_os_error(error, self.vassals.folder, self.layout.root)
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, OSError):
+            return explain_os_error(error, self.vassals.folder, self.layout.root)
+        known = isinstance(error, (SwitchError, UserError))
+        return str(error) if known else f"an error of this module, please report it: {error!r}"
 
     def _go_back(self) -> str:
         """Undo what was done; says what serves after it, where anything that serves had been touched."""
@@ -222,7 +225,7 @@ class Switch:
                 self._point_current_at(before)
                 self.vassals.drain(self.release, drain)
             self.vassals.stop(self.release, drain, kill=not switched)
-        except (SwitchError, OSError) as error:
+        except Exception as error:
             return f"Going back to {before} failed as well: {self._explain(error)}"
         if not (switched or stopped):
             return ""

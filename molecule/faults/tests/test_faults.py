@@ -211,7 +211,7 @@ FOUND_BY_ASKING = {
     "URLs that break at the first request": (
         append("guestbook/urls.py", in_uwsgi("raise RuntimeError('broken URLs')")),
         {},
-        ["answers 500", "RuntimeError: broken URLs"],
+        ["the app closed the connection without an answer", "RuntimeError: broken URLs"],
     ),
     "page whose static file is not in the manifest": (
         template("{% load static %}{% static 'entries/nowhere.css' %}"),

@@ -359,7 +359,15 @@ def test_crashes_of_an_earlier_attempt_do_not_count(stage, emperor, live):
 
 def test_no_answer_in_time_stops_the_release(stage, emperor, live):
     emperor.behaviour[NEW] = None
-    with pytest.raises(SwitchError, match=r"is not healthy: no answer within 0.3 s"):
+    with pytest.raises(SwitchError, match=r"is not healthy: .* the app closed the connection without an answer"):
+        stage.switch(timeout=0.3).go()
+    assert_nothing_happened(stage)
+
+
+def test_a_release_that_the_emperor_does_not_start_is_told(stage, emperor, live):
+    emperor.over.set()
+    emperor.thread.join()
+    with pytest.raises(SwitchError, match=r"is not healthy: no answer within 0.3 s \(.*No such file"):
         stage.switch(timeout=0.3).go()
     assert_nothing_happened(stage)
 
@@ -549,7 +557,8 @@ def test_workers_that_are_replaced_while_a_release_settles_stop_it(stage, empero
     assert_nothing_happened(stage)
 
 
-def test_an_emperor_that_was_restarted_has_dropped_the_release(stage, emperor, live):
+def test_an_emperor_that_was_restarted_has_dropped_the_release(stage, emperor, live, monkeypatch):
+    monkeypatch.setattr(_health, "_PATIENCE", 30)
     emperor.behaviour[NEW] = None
     threading.Timer(0.2, lambda: os.rename(stage.vassals / f"{NEW}.ini", stage.vassals / f"{NEW}.ini.stopped")).start()
     with pytest.raises(SwitchError, match="was stopped while it started.*The Emperor was restarted"):
@@ -757,6 +766,26 @@ def test_a_run_that_was_killed_in_the_probation_is_taken_up(stage, emperor, live
     emperor.behaviour[NEW] = 500
     with pytest.raises(SwitchError, match=f"answers 500.*{OLD} is live again"):
         stage.switch().go()
+    assert_nothing_happened(stage)
+
+
+def test_a_preflight_that_fails_leaves_all_as_it_is(stage, emperor, live, monkeypatch):
+    stage.switch().vassals.start(NEW)
+    _files.replace_link(stage.layout.current, f"releases/{NEW}")
+    monkeypatch.setattr(_switch, "full", lambda *_paths: ["no room"])
+    with pytest.raises(SwitchError, match="no room"):
+        stage.switch().go()
+    assert stage.layout.live() == NEW
+    assert stage.inis() == [OLD, NEW]
+
+
+def test_an_error_that_nobody_thought_of_leaves_the_one_before_live(stage, emperor, live, monkeypatch):
+    def fail(_switch):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(Switch, "_publish", fail)
+    with pytest.raises(SwitchError, match=f"please report it: ZeroDivisionError.*{OLD} is live again"):
+        stage.switch(overlap=False).go()
     assert_nothing_happened(stage)
 
 
