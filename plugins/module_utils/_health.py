@@ -130,24 +130,39 @@ class Health:
     def settle(self, seconds: float) -> None:
         """Return when the release has been well for a while; raise at the first sign that it is not."""
         began, respawns = time.monotonic(), self.vassals.respawns(self.release)
+        master = (self.vassals.stats(self.release) or {}).get("pid")
         while (passed := time.monotonic() - began) < seconds:
             time.sleep(min(_INTERVAL, seconds - passed))
             try:
                 problem = self._question(self.timeout)
             except OSError as error:
                 problem = self._why_silent(error)
+            # Workers answer for some seconds without their master, until they and the Emperor notice its end.
+            if master and not _vassals.is_alive(master):
+                self.fail("died soon after its start")
             if problem:
-                deadline = time.monotonic() + _NEWS
-                while time.monotonic() < deadline:
-                    self.notice_the_end("died soon after its start")
-                    time.sleep(_vassals.PAUSE)
+                self._wait_for_news()
                 self.fail(f"was healthy, but is not any more: {problem}")
             self.notice_the_end("died soon after its start")
-        lost = self.vassals.respawns(self.release) - respawns
+        if seconds:
+            self._check_workers(self.vassals.respawns(self.release) - respawns, seconds)
+
+    def _wait_for_news(self) -> None:
+        deadline = time.monotonic() + _NEWS
+        while time.monotonic() < deadline:
+            self.notice_the_end("died soon after its start")
+            time.sleep(_vassals.PAUSE)
+
+    def _check_workers(self, lost: int, seconds: float) -> None:
         if lost > 0:
+            self.fail(f"does not keep its workers: {lost} died within {seconds:g} s")
+        manifest = self.vassals.layout.manifest(self.release)
+        limit = _uwsgi.number(manifest.uwsgi, "reload-on-rss", 0) if manifest else 0
+        uses = self.vassals.largest_worker(self.release) >> 20
+        if limit and uses >= limit:  # uWSGI does so when a worker is a minute old
             self.fail(
-                f"does not keep its workers: {lost} died or were replaced within {seconds:g} s. One is replaced when "
-                f"it uses more memory than reload-on-rss (MB), after max-requests or max-worker-lifetime, or a crash"
+                f"eats memory: a worker uses {uses} MB, more than reload-on-rss ({limit} MB), so each would be "
+                f"replaced again and again. Find out what uses it, or give more: uwsgi: {{reload-on-rss: {uses * 2}}}"
             )
 
     def _question(self, timeout: float) -> str:
@@ -158,7 +173,8 @@ class Health:
             return f"{self.expected.path} (Host: {self.expected.host}): {error}"
 
     def notice_the_end(self, what: str) -> None:
-        if self.vassals.deaths(self.release) > self.deaths:
+        # The Emperor forgets the deaths at the start of a vassal that has served since.
+        if any(now > then for now, then in zip(self.vassals.deaths(self.release), self.deaths)):
             self.fail(what)
         if not os.path.exists(self.vassals.ini(self.release)):
             raise SwitchError(

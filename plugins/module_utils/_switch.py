@@ -136,7 +136,7 @@ class Switch:
         running = self.vassals.processes(self.before)
         if not running:
             return
-        wanted = int(_uwsgi.settings(manifest.uwsgi).get("processes", 1))
+        wanted = _uwsgi.number(manifest.uwsgi, "processes", len(running) - 1)
         left = _memory.available(emperor.get("pid", 0))
         reason = _memory.shortage(_memory.used(running), len(running) - 1, wanted, left)
         if reason:

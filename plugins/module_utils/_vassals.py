@@ -189,6 +189,11 @@ class Vassals:
         workers = (self.stats(release) or {}).get("workers", [])
         return sum(max(0, worker.get("respawn_count", 0) - 1) for worker in workers)
 
+    def largest_worker(self, release: str) -> int:
+        """Bytes of memory of the worker that has the most; those that have not served yet tell nothing."""
+        workers = (self.stats(release) or {}).get("workers", [])
+        return max((worker.get("rss", 0) for worker in workers), default=0)
+
     def log(self, since: float, release: str) -> list[str]:
         """What the Emperor and its vassals wrote, without the app's secrets."""
         arguments = [f"--unit={self.unit}", f"--since=@{since - 1:.0f}", "--output=cat", "--no-pager", "--lines=60"]
@@ -209,6 +214,12 @@ class Vassals:
 def _parent(process: int) -> int:
     found = re.search(r"^PPid:\s+(\d+)$", read_text(f"/proc/{process}/status") or "", re.MULTILINE)
     return int(found.group(1)) if found else 0
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process runs; one that has ended, and that its parent has not asked about yet, does not."""
+    found = re.search(r"^State:\s+(\w)", read_text(f"/proc/{process}/status") or "", re.MULTILINE)
+    return bool(found) and found.group(1) not in "ZX"
 
 
 def cause(log: list[str]) -> str:

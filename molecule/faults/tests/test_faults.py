@@ -78,7 +78,7 @@ def append(name: str, text: str) -> Callable[[Path], None]:
 
 
 def template(text: str) -> Callable[[Path], None]:
-    return append("entries/templates/entries/index.html", text)
+    return append("entries/templates/base.html", text)
 
 
 def migration(folder: Path) -> None:
@@ -231,7 +231,7 @@ FOUND_BY_ASKING = {
     "workers that eat memory": (
         append("guestbook/wsgi.py", in_uwsgi(HOG)),
         {"uwsgi": {"reload-on-rss": 120}},
-        ["does not keep its workers", "reload-on-rss"],
+        ["eats memory: a worker uses ", "more than reload-on-rss (120 MB)"],
     ),
     "exit after 5 s": (
         append("guestbook/wsgi.py", in_uwsgi("__import__('signal').alarm(5)")),

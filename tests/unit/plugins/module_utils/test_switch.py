@@ -9,9 +9,11 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -67,6 +69,8 @@ class Emperor:
         self.behaviour: dict[str, int | list[int | None] | str | None] = {}
         self.busy: dict[str, int] = {}  # how many times a release's workers are seen busy
         self.replaced: dict[str, int] = {}  # how many times a worker of a release was started again
+        self.megabytes: dict[str, int] = {}  # what a worker of a release uses
+        self.masters: dict[str, int] = {}  # process ids
         self.running: dict[str, list[Server]] = {}
         self.crashed: set[str] = set()
         self.blacklist: dict[str, int] = {}  # attempts; the first one is 0
@@ -126,7 +130,9 @@ class Emperor:
         left = self.busy.get(name, 0)
         self.busy[name] = max(0, left - 1)
         worker = {"status": "busy" if left else "idle", "respawn_count": 1 + self.replaced.get(name, 0)}
-        return json.dumps({"listen_queue": 0, "workers": [worker]}).encode()
+        worker["rss"] = self.megabytes.get(name, 0) << 20
+        master = {"pid": self.masters[name]} if name in self.masters else {}
+        return json.dumps({"listen_queue": 0, "workers": [worker]} | master).encode()
 
     def close(self) -> None:
         self.over.set()
@@ -550,10 +556,48 @@ def test_a_release_that_dies_while_it_settles_does_not_go_live(stage, emperor, l
 
 def test_workers_that_are_replaced_while_a_release_settles_stop_it(stage, emperor, live):
     threading.Timer(0.1, lambda: emperor.replaced.update({NEW: 2})).start()
-    with pytest.raises(
-        SwitchError, match="does not keep its workers: 2 died or were replaced within 0.5 s.*reload-on-r"
-    ):
+    with pytest.raises(SwitchError, match="does not keep its workers: 2 died within 0.5 s"):
         stage.switch(settle=0.5).go()
+    assert_nothing_happened(stage)
+
+
+@pytest.mark.parametrize(("megabytes", "option", "fits"), [(511, 512, True), (512, 512, False), (512, False, True)])
+def test_workers_that_would_always_be_replaced_stop_a_release(stage, emperor, live, megabytes, option, fits):
+    manifest = stage.layout.manifest(NEW)
+    replace(manifest, uwsgi={"reload-on-rss": option}).write(stage.layout.release(NEW))
+    emperor.megabytes[NEW] = megabytes
+    if fits:
+        stage.switch(settle=0.1).go()
+        assert stage.layout.live() == NEW
+    else:
+        with pytest.raises(SwitchError, match=r"eats memory: a worker uses 512 MB, more than reload-on-rss \(512 MB\)"):
+            stage.switch(settle=0.1).go()
+        assert_nothing_happened(stage)
+
+
+def test_workers_that_answer_without_their_master_do_not_hide_its_end(stage, emperor, live):
+    """The Emperor has not asked about it yet, so it is a zombie."""
+    master = subprocess.Popen(["sleep", "1000"])
+    emperor.masters[NEW] = master.pid
+    threading.Timer(0.3, master.kill).start()
+    with pytest.raises(SwitchError, match=f"release {NEW} died soon after its start"):
+        stage.switch(settle=30).go()
+    assert_nothing_happened(stage)
+    master.wait()
+
+
+def test_deaths_that_the_emperor_forgets_do_not_hide_new_ones(stage, emperor, live):
+    """It forgets those at the start once the vassal has served, and counts others from then on."""
+    emperor.blacklist[NEW] = 2
+
+    def die():
+        emperor.blacklist.clear()
+        emperor.crashed.add(NEW)
+
+    switch = stage.switch(settle=30)
+    threading.Timer(0.3, die).start()
+    with pytest.raises(SwitchError, match=f"release {NEW} died soon after its start"):
+        switch.go()
     assert_nothing_happened(stage)
 
 
