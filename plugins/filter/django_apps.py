@@ -55,6 +55,7 @@ _RESERVED = frozenset(
 )
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
+_STATUSES = r"[1-5]\d\d(-[1-5]\d\d)?"
 _HOMES = ("/home", "/root")
 
 _DEFAULTS: dict[str, Any] = {
@@ -72,6 +73,9 @@ _DEFAULTS: dict[str, Any] = {
     "accept_checks": [],
     "allow_migrations": [],
     "health": {},
+    "probation": 0,
+    "probation_errors": 3,
+    "overlap": True,
     "collectstatic": True,
     "client_max_body_size": "",
     "nginx_config": "",
@@ -127,12 +131,13 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
     given = {key: value for key, value in app.items() if value is not None}
     environment = {key: value for key, value in (app.get("environment") or {}).items() if value is not None}
     _check_sqlite(name, folder, environment)
+    _check_health(name, app)
     return _DEFAULTS | given | {
         "name": name,
         "domains": domains,
         "root": folder,
         "environment": _derived(domains, folder) | environment,
-        "emperor": {"name": name, "writable": [f"{folder}/shared", *(app.get("writable") or [])]},
+        "emperor": {"name": name, "root": folder, "writable": [f"{folder}/shared", *(app.get("writable") or [])]},
     }  # fmt: skip
 
 
@@ -190,6 +195,24 @@ def _check_sqlite(name: str, folder: str, environment: dict[str, Any]) -> None:
                 f"django_apps: {variable} of app {name} puts the SQLite database inside a release, where the next one "
                 f"would not find it; write sqlite:///{folder}/shared/db.sqlite3"
             )
+
+
+def _check_health(name: str, app: dict[str, Any]) -> None:
+    health = app.get("health") or {}
+    path, status = health.get("path"), health.get("status")
+    if path is not None and not re.fullmatch(r"/\S*", str(path)):
+        raise AnsibleFilterError(
+            f"django_apps: health.path of app {name} is {path!r}; write a path without host, for example /healthz"
+        )
+    if status is not None and not re.fullmatch(rf"{_STATUSES}(,{_STATUSES})*", str(status).replace(" ", "")):
+        raise AnsibleFilterError(
+            f"django_apps: health.status of app {name} is {status!r}; write numbers and ranges, for example 200-399,401"
+        )
+    numbers = [(f"health.{key}", health.get(key), least) for key, least in (("count", 1), ("settle", 0))]
+    numbers += [(key, app.get(key), least) for key, least in (("probation", 0), ("probation_errors", 1))]
+    for key, value, least in numbers:
+        if value is not None and not (re.fullmatch(r"\d+", str(value)) and int(value) >= least):
+            raise AnsibleFilterError(f"django_apps: {key} of app {name} is {value!r}; write a number, {least} or more")
 
 
 def _check_unique(kind: str, pairs: list[tuple[str, str]]) -> None:

@@ -8,8 +8,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+
+# Less than this does not carry a switch, which is some small files and links.
+_LEAST_ROOM = 16 << 10
+_LEAST_INODES = 4
 
 
 def read_text(path: str) -> str | None:
@@ -68,3 +73,27 @@ def ensure_directory(path: str, *, mode: int, uid: int = 0, gid: int = 0, dry_ru
         os.chown(path, uid, gid)
         os.chmod(path, mode)
     return True
+
+
+def full(*paths: str) -> list[str]:
+    """The file systems of these paths that have next to no room left, or next to no inodes, in words."""
+    found = []
+    for path in paths:
+        try:
+            state = os.statvfs(path)
+        except OSError:
+            continue  # not there yet
+        room, inodes = state.f_bavail * state.f_frsize, state.f_favail
+        # Some file systems make inodes as they need them, and count none.
+        if room < _LEAST_ROOM or (state.f_files and inodes < _LEAST_INODES):
+            counted = f" and {inodes} inodes" if state.f_files else ""
+            found.append(f"the file system of {path} has {room >> 10} KB{counted} left")
+    return found
+
+
+def explain_os_error(error: OSError, *paths: str) -> str:
+    """What the operating system refused; where nothing more could be written, where that is and what to do."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return str(error)
+    where = "; ".join(full(*paths)) or f"no room was left below {' and '.join(paths)}"
+    return f"{error.strerror}: {where}. Make room there (df -h and df -i show how much there is), then run this again"

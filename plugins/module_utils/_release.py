@@ -91,6 +91,10 @@ class Layout:
                 break
         return found
 
+    def failure(self, name: str) -> str:
+        """The file that marks a release which did not become live, and says why."""
+        return os.path.join(self.release(name), "failed.json")
+
     def record(self, entry: dict[str, Any]) -> None:
         """Add one line to the app's history."""
         before = read_text(self.log) or "\n"

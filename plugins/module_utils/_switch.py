@@ -8,51 +8,25 @@
 
 from __future__ import annotations
 
-import glob
-import http.client
+import json
 import os
-import re
 import shutil
-import socket
-import ssl
 import time
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any
-from urllib.parse import urlsplit
+from contextlib import closing, suppress
+from typing import Any, NoReturn
 
-from ansible_collections.emperor.web.plugins.module_utils import _uwsgi
-from ansible_collections.emperor.web.plugins.module_utils._environment import read_file, secret_values
-from ansible_collections.emperor.web.plugins.module_utils._files import read_text, replace_link, write_atomic
-from ansible_collections.emperor.web.plugins.module_utils._process import account, run
+from ansible_collections.emperor.web.plugins.module_utils import _memory, _probation, _uwsgi
+from ansible_collections.emperor.web.plugins.module_utils._files import (
+    explain_os_error,
+    full,
+    replace_link,
+    write_atomic,
+)
+from ansible_collections.emperor.web.plugins.module_utils._health import Health, SwitchError, WebServer
+from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
-
-# A healthy release may first answer 503 while it warms up; one that is still wrong after this stays wrong.
-_PATIENCE = 5.0
-_CONFIRM_SECONDS = 5.0
-_PAUSE = 0.1
-
-
-class SwitchError(Exception):
-    """The release is not, or not any more, going live."""
-
-    def __init__(self, message: str, log: list[str] | None = None) -> None:
-        super().__init__(message)
-        self.log = log or []
-
-
-def parse_statuses(text: str) -> set[int]:
-    """The statuses that V(200-399,401) names."""
-    found: set[int] = set()
-    for part in text.replace(" ", "").split(","):
-        first, dash, last = part.partition("-")
-        if not re.fullmatch(r"[1-5]\d\d", first) or (dash and not re.fullmatch(r"[1-5]\d\d", last)):
-            raise SwitchError(f"health_status: {part!r} is no HTTP status or range; write for example 200-399,401")
-        statuses = set(range(int(first), int(last or first) + 1))
-        if not statuses:
-            raise SwitchError(f"health_status: the range {part} is empty; write the smaller status first")
-        found |= statuses
-    return found
+from ansible_collections.emperor.web.plugins.module_utils._vassals import Vassals
 
 
 class Switch:
@@ -63,217 +37,213 @@ class Switch:
         self.options = options
         self.release: str = options["release"]
         self.layout = Layout(options["root"] or f"/srv/django/{name}")
-        self.vassals = options["vassals"] or f"/etc/uwsgi/emperor/{name}"
-        self.run_directory = options["run_directory"] or f"/run/emperor/{name}"
-        self.unit = options["unit"] or f"uwsgi-emperor@{name}"
+        self.vassals = Vassals(options, self.layout)
+        self.health = Health(self.vassals, self.release, options)
+        self.web = WebServer(options["confirm"], self.health.expected) if options["confirm"] else None
+        self.before = self._before()
+        self.step = ""
         self.seconds: dict[str, float] = {}
+        self.warnings: list[str] = []
 
-    @cached_property
-    def manifest(self) -> Manifest:
-        """The record of the release; only a finished one has it."""
-        found = self.layout.manifest(self.release)
-        if not found:
-            raise SwitchError(
-                f"release {self.release} does not exist or was never finished; build it with django_release"
-            )
-        return found
+    def _before(self) -> str | None:
+        """The release to go back to."""
+        live = self.layout.live()
+        if live != self.release:
+            return live if live and self.layout.manifest(live) else None
+        # A run that was ended between its switch and its last word has left the release before running.
+        last = next(iter(self.layout.last_live(1)), None)
+        return last if last in self.vassals.others(self.release) else None
 
     def needed(self) -> bool:
         """Whether anything differs from this release, alone, being live."""
         if self.layout.live() != self.release or not self.layout.manifest(self.release):
             return True
-        return read_text(self._ini(self.release)) != self._vassal() or bool(self._others())
+        return not self.vassals.is_up_to_date(self.release) or bool(self.vassals.others(self.release))
 
     def go(self) -> dict[str, Any]:
         """Start, ask, switch, confirm, retire; a failure before the end leaves the release before serving."""
-        before = self.layout.live()
-        entry = {"time": round(time.time(), 3), "release": self.release, "previous": before or ""}
-        entry |= {"revision": self.manifest.revision, "version": self.manifest.version}
-        entry |= {"by": os.environ.get("SUDO_USER") or "root"}
         try:
-            self._timed("start", self._start)
+            self._timed("preflight", self._preflight)
+            if self.options["overlap"] or not self.before:
+                self._timed("start", self._start)
+                self._timed("settle", self._settle)
+            else:
+                self._timed("stop", lambda: self.vassals.park(self.before, self.options["drain"]))
+                self._timed("start", self._start)
             self._timed("publish", self._publish)
-            self._timed("switch", lambda: replace_link(self.layout.current, os.path.join("releases", self.release)))
-            served = self._timed("confirm", lambda: self._confirm(before))
-        except (SwitchError, OSError) as error:
-            self._abandon()
-            self.layout.record(
-                entry | {"result": "failed", "reason": str(error).splitlines()[0], "seconds": self.seconds}
-            )
-            raise
-        self.layout.record(entry | {"result": "live", "seconds": self.seconds})
+            log = _probation.AccessLog(self.options["access_log"])
+            self._timed("switch", lambda: self._point_current_at(self.release))
+            served = self._timed("confirm", self._confirm)
+            if not self.options["overlap"] and self.before:
+                self._timed("settle", self._settle)  # only now, as nobody is served while it takes
+            self._timed("probation", lambda: self._watch(log))
+        except Exception as error:  # whatever it is, a site must not stay down for it
+            self._fail(error)
+        self._record({"result": "live"})
+        with suppress(FileNotFoundError):
+            os.unlink(self.layout.failure(self.release))
         self._timed("retire", self._retire)
         return {"served": served, "seconds": self.seconds}
 
     def confirm_live(self) -> dict[str, Any]:
         """Ask a release that is live already whether it is well."""
-        self._timed("start", lambda: self._wait(time.time(), self._deaths()))
-        return {"served": self._timed("confirm", lambda: self._confirm(self.release)), "seconds": self.seconds}
+        self._timed("start", self.health.wait)
+        return {"served": self._timed("confirm", self._confirm), "seconds": self.seconds}
+
+    def served(self) -> str:
+        """The release that answers visitors now, empty where none does."""
+        if self.web:
+            return self.web.ask()[1]
+        try:
+            answer = self.health.expected.ask(os.path.join(self.layout.current, "live.sock"), self.options["timeout"])
+        except (OSError, _uwsgi.UwsgiError):
+            return ""
+        return answer.headers.get(_uwsgi.RELEASE_HEADER.lower(), "")
 
     def _timed(self, step: str, action: Callable[[], Any]) -> Any:
-        started = time.monotonic()
+        started, self.step = time.monotonic(), step
         try:
             return action()
         finally:
             self.seconds[step] = round(time.monotonic() - started, 3)
 
-    # The vassal.
+    # The way there.
 
-    def _ini(self, release: str) -> str:
-        return os.path.join(self.vassals, f"{release}.ini")
+    def _preflight(self) -> None:
+        """Refuse what cannot work while nothing has been changed."""
+        manifest = self.layout.manifest(self.release)
+        if not manifest:
+            raise SwitchError(
+                f"release {self.release} does not exist or was never finished; build it with django_release"
+            )
+        emperor = self.vassals.emperor()
+        if not emperor:
+            raise SwitchError(
+                f"the Emperor does not run; see systemctl status {self.vassals.unit}",
+                self.vassals.log(time.time() - 60, self.release),
+            )
+        places = full(self.vassals.folder, self.layout.root, self.vassals.run_directory)
+        if places:
+            raise SwitchError(
+                f"release {self.release} is not started: {'; '.join(places)}. Make room there and run again"
+            )
+        if self.before and self.options["overlap"] and not self.vassals.is_up_to_date(self.release):
+            self._check_memory(manifest, emperor)
+        if self.options["probation"] and not os.path.exists(self.options["access_log"]):
+            raise SwitchError(f"access_log {self.options['access_log']} does not exist, and probation reads it")
 
-    def _vassal(self) -> str:
-        return _uwsgi.render(
-            self.manifest.uwsgi,
-            app=self.options["name"],
-            release=self.release,
-            folder=self.layout.release(self.release),
-            project=self.manifest.project,
-            wsgi=self.manifest.wsgi,
-            run=self.run_directory,
-        )
-
-    def _others(self) -> list[str]:
-        names = [os.path.basename(path).removesuffix(".ini") for path in glob.glob(os.path.join(self.vassals, "*.ini"))]
-        return sorted(name for name in names if name != self.release)
+    def _check_memory(self, manifest: Manifest, emperor: dict[str, Any]) -> None:
+        running = self.vassals.processes(self.before)
+        if not running:
+            return
+        wanted = _uwsgi.number(manifest.uwsgi, "processes", len(running) - 1)
+        left = _memory.available(emperor.get("pid", 0))
+        reason = _memory.shortage(_memory.used(running), len(running) - 1, wanted, left)
+        if reason:
+            raise SwitchError(f"release {self.release} is not started beside {self.before}: {reason}")
 
     def _start(self) -> None:
-        if not self._emperor():
+        self.vassals.start(self.release)
+        self.health.wait(self.options["health_count"])
+
+    def _settle(self) -> None:
+        self.health.settle(self.options["settle"])
+
+    def _point_current_at(self, release: str) -> None:
+        replace_link(self.layout.current, os.path.join("releases", release))
+
+    def _confirm(self) -> str:
+        """Ask the web server, or else the socket that it would use, which release answers."""
+        if not self.web:
+            return self.served()
+        answered = self.web.confirm(self.release)
+        if answered:
             raise SwitchError(
-                f"the Emperor does not run; see systemctl status {self.unit}", self._log(time.time() - 60)
+                f"the web server at {self.web.url} answers {self.options['health_path']} "
+                f"(Host: {self.options['host']}) with {answered}, not with {self.release}; look at its error log"
             )
-        began, deaths = time.time(), self._deaths()
-        if read_text(self._ini(self.release)) != self._vassal():
-            group = account(self.options["name"]).pw_gid
-            write_atomic(self._ini(self.release), self._vassal(), mode=0o640, uid=0, gid=group)
-        self._wait(began, deaths)
+        return self.release
 
-    def _abandon(self) -> None:
-        """Stop the new vassal, unless it is the live release itself: nothing else could serve then."""
-        if self.layout.live() != self.release:
-            self._stop(self.release)
+    def _watch(self, log: _probation.AccessLog) -> None:
+        """Keep the release before running for a while, and go back to it when this one gives errors to visitors."""
+        with closing(log):
+            if not self.options["probation"]:
+                return
+            seen = _probation.watch(
+                self.health,
+                log,
+                os.path.join(self.layout.current, "live.sock"),
+                seconds=self.options["probation"],
+                errors=self.options["probation_errors"],
+            )
+        if not seen and self.web:  # whose confirmation has to be among them
+            self.warnings.append(
+                f"probation found no request to {self.release} in {log.path}, so it could see no error; each "
+                f"line has to end with $upstream_addr $upstream_http_x_emperor_release, as the role nginx writes it"
+            )
 
-    def _emperor(self) -> dict[str, Any] | None:
-        return _uwsgi.read_stats(os.path.join(self.run_directory, "emperor.stats"))
+    # The way back.
 
-    def _socket(self, release: str) -> str:
-        return os.path.join(self.run_directory, f"{release}.sock")
+    def _fail(self, error: Exception) -> NoReturn:
+        """Have the release before serve, mark this one, and raise what went wrong and what is now."""
+        reason, step, outcome = self._explain(error), self.step, ""
+        if step != "preflight":  # which has changed nothing, and says nothing about the release
+            outcome = self._go_back()
+            if self.layout.live() != self.release:
+                self._mark(reason, step)
+        self._record({"result": "failed", "reason": reason.splitlines()[0], "step": step})
+        log = error.log if isinstance(error, SwitchError) else []
+        raise SwitchError(reason + (f". {outcome}" if outcome else ""), log) from None
 
-    # Health.
+    def _mark(self, reason: str, step: str) -> None:
+        mark = {"time": round(time.time(), 3), "reason": reason.splitlines()[0], "step": step}
+        with suppress(OSError):  # the history has it too; what was wrong is said in any case
+            text = json.dumps(mark, ensure_ascii=False) + "\n"
+            write_atomic(self.layout.failure(self.release), text, mode=0o640, uid=0, gid=0)
 
-    def _wait(self, began: float, deaths: tuple[int, int]) -> None:
-        """Return when the release answers well; raise with the reason when it does not."""
-        deadline = time.monotonic() + self.options["timeout"]
-        wrong_since: float | None = None
-        problem = "no answer"
-        while time.monotonic() < deadline:
-            try:
-                answer = _uwsgi.get(
-                    self.options["health_path"],
-                    address=self._socket(self.release),
-                    host=self.options["host"],
-                    https=self.options["https"],
-                    timeout=max(0.1, deadline - time.monotonic()),
-                )
-            except (OSError, _uwsgi.UwsgiError) as error:
-                problem = self._why_silent(error)
-                if self._deaths() > deaths:
-                    self._fail(f"release {self.release} does not start", began)
-            else:
-                if answer.status in self.options["health_status"]:
-                    return
-                problem = self._why_wrong(answer.status)
-                wrong_since = wrong_since or time.monotonic()
-                if time.monotonic() - wrong_since > _PATIENCE:
-                    break
-            time.sleep(_PAUSE)
-        self._fail(f"release {self.release} is not healthy: {problem}", began)
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, OSError):
+            return explain_os_error(error, self.vassals.folder, self.layout.root)
+        known = isinstance(error, (SwitchError, UserError))
+        return str(error) if known else f"an error of this module, please report it: {error!r}"
 
-    def _why_silent(self, error: Exception) -> str:
-        if isinstance(error, socket.timeout):
-            return f"it accepted the request for {self.options['health_path']}, but did not answer it"
-        return f"no answer within {self.options['timeout']} s ({error})"
-
-    def _why_wrong(self, status: int) -> str:
-        path, host = self.options["health_path"], self.options["host"]
-        advice = {
-            400: f"; Django answers so when ALLOWED_HOSTS has not {host}",
-            404: "; set the health path to one that exists, for example health: {path: /admin/login/}",
-        }.get(status, "")
-        return f"{path} (Host: {host}) answers {status}{advice}"
-
-    def _deaths(self) -> tuple[int, int]:
-        """How often the vassal has died: before it served anything, and after that, as the Emperor counts."""
-        stats = self._emperor() or {}
-        mine = {
-            kind: [entry for entry in stats.get(kind, []) if entry.get("id", "").endswith(f"/{self.release}.ini")]
-            for kind in ("blacklist", "vassals")
-        }
-        # uWSGI counts the first death in its blacklist as attempt 0.
-        return (
-            max((entry.get("attempt", 0) + 1 for entry in mine["blacklist"]), default=0),
-            max((entry.get("respawns", 0) for entry in mine["vassals"]), default=0),
-        )
-
-    def _fail(self, message: str, began: float) -> None:
-        log = self._log(began)
-        causes = [line for line in log if re.match(r"([\w.]*(Error|Exception|Exit)\b|\[strict-mode\])", line)]
-        raise SwitchError(f"{message}{'; ' + causes[-1] if causes else ''}", log)
-
-    def _log(self, since: float) -> list[str]:
-        """What the Emperor and its vassals wrote, without the app's secrets."""
-        outcome = run(
-            [
-                "journalctl",
-                f"--unit={self.unit}",
-                f"--since=@{since - 1:.0f}",
-                "--output=cat",
-                "--no-pager",
-                "--lines=60",
-            ],
-            timeout=20,
-        )
-        text = outcome.stdout
-        for secret in secret_values(read_file(os.path.join(self.layout.release(self.release), "env"))):
-            text = text.replace(secret, "********")
-        return text.splitlines()
-
-    def _confirm(self, before: str | None) -> str:
-        """Ask the web server which release answers; when it is not this one, go back to the one before."""
-        if not self.options["confirm"]:
+    def _go_back(self) -> str:
+        """Undo what was done; says what serves after it, where anything that serves had been touched."""
+        switched, before, drain = self.layout.live() == self.release, self.before, self.options["drain"]
+        if not before:
+            if not switched:  # what is live, though it may be ill, is never stopped: nothing else could serve
+                self.vassals.stop(self.release, drain, kill=True)
             return ""
-        deadline = time.monotonic() + _CONFIRM_SECONDS
-        served = ""
-        while time.monotonic() < deadline:
-            status, served = self._ask_web_server()
-            if served == self.release:
-                return served
-            time.sleep(_PAUSE)
-        if before and before != self.release:
-            replace_link(self.layout.current, os.path.join("releases", before))
-        answered = f"release {served}" if served else f"{status} of no release"
-        raise SwitchError(
-            f"the web server at {self.options['confirm']} answers {self.options['health_path']} "
-            f"(Host: {self.options['host']}) with {answered}, not with {self.release}; "
-            + (f"{before} is live again" if before else "look at its error log")
-        )
-
-    def _ask_web_server(self) -> tuple[str, str]:
-        url = urlsplit(self.options["confirm"])
-        if url.scheme == "https":
-            # This asks who answers, not whether the certificate is right; that may not be there yet.
-            context = ssl._create_unverified_context()
-            connection = http.client.HTTPSConnection(url.hostname, url.port, timeout=10, context=context)
-        else:
-            connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+        stopped = not os.path.exists(self.vassals.ini(before))
         try:
-            connection.request("GET", self.options["health_path"], headers={"Host": self.options["host"]})
-            answer = connection.getresponse()
-            return f"status {answer.status}", answer.getheader(_uwsgi.RELEASE_HEADER, "")
-        except (OSError, http.client.HTTPException) as error:
-            return f"an error ({error})", ""
-        finally:
-            connection.close()
+            if stopped and not self.options["overlap"]:
+                self.vassals.stop(self.release, drain, kill=not switched)  # there is no room for both
+            if stopped:
+                self.vassals.bring_back(before)
+                Health(self.vassals, before, self.options).wait()
+            if switched:
+                self._point_current_at(before)
+                self.vassals.drain(self.release, drain)
+            self.vassals.stop(self.release, drain, kill=not switched)
+        except Exception as error:
+            return f"Going back to {before} failed as well: {self._explain(error)}"
+        if not (switched or stopped):
+            return ""
+        answered = self.web.confirm(before) if self.web else "" if self.served() == before else "no answer of it"
+        if answered:
+            return f"The one before, {before}, was made live again, but what answers is {answered}"
+        return f"{before} is live again"
+
+    def _record(self, entry: dict[str, Any]) -> None:
+        known = {"time": round(time.time(), 3), "release": self.release, "previous": self.before or ""}
+        manifest = self.layout.manifest(self.release)
+        if manifest:
+            known |= {"revision": manifest.revision, "version": manifest.version}
+        known |= {"by": os.environ.get("SUDO_USER") or "root", "seconds": self.seconds}
+        try:
+            self.layout.record(known | entry)
+        except OSError as error:
+            self.warnings.append(f"{self.layout.log} could not be written: {self._explain(error)}")
 
     # What visitors see besides the app, and what the app leaves behind.
 
@@ -289,31 +259,9 @@ class Switch:
                     _link(os.path.join(parent, name), os.path.join(target, name))
 
     def _retire(self) -> None:
-        for release in self._others():
-            self._drain(release)
-            self._stop(release)
-
-    def _drain(self, release: str) -> None:
-        """Wait until nothing is in flight: the socket's queue is empty and no worker is busy."""
-        deadline = time.monotonic() + self.options["drain"]
-        while time.monotonic() < deadline:
-            time.sleep(2 * _PAUSE)
-            stats = _uwsgi.read_stats(os.path.join(self.run_directory, f"{release}.stats"))
-            if not stats:
-                return
-            busy = [worker for worker in stats.get("workers", []) if worker.get("status") == "busy"]
-            if not busy and not stats.get("listen_queue"):
-                return
-
-    def _stop(self, release: str) -> None:
-        """Take a vassal's file away; the Emperor stops it gracefully, and it removes its socket last."""
-        try:
-            os.unlink(self._ini(release))
-        except FileNotFoundError:
-            return
-        deadline = time.monotonic() + self.options["drain"]
-        while os.path.exists(self._socket(release)) and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
+        for release in self.vassals.others(self.release):
+            self.vassals.drain(release, self.options["drain"])
+            self.vassals.stop(release, self.options["drain"])
 
 
 def _link(source: str, target: str) -> None:

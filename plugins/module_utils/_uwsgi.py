@@ -83,6 +83,12 @@ def settings(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in (DEFAULTS | options).items() if value is not False}
 
 
+def number(options: dict[str, Any], name: str, unknown: int) -> int:
+    """A setting that is a number; uWSGI's own variables, as V(%k) for the number of CPUs, are unknown here."""
+    text = str(settings(options).get(name, ""))
+    return int(text) if re.fullmatch(r"\d+", text) else unknown
+
+
 def render(options: dict[str, Any], *, app: str, release: str, folder: str, project: str, wsgi: str, run: str) -> str:
     """The vassal of one release. All paths are the release's own: a link would be resolved once and never again."""
     lines = ["[uwsgi]"]

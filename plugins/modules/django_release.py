@@ -245,6 +245,7 @@ removed:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive
 from ansible_collections.emperor.web.plugins.module_utils._environment import take_environment, url_passwords
+from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, full
 from ansible_collections.emperor.web.plugins.module_utils._git import CannotTell
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError, kind
@@ -330,7 +331,9 @@ def main() -> None:
             "msg": "the host cannot ask the source yet, so check mode does not know the release"
         }
     except (SourceError, UwsgiError, UserError) as error:
-        module.fail_json(msg=f"app {module.params['name']}: {error}")
+        module.fail_json(msg="; ".join([f"app {module.params['name']}: {error}", *full(builder.layout.root)]))
+    except OSError as error:
+        module.fail_json(msg=f"app {module.params['name']}: {explain_os_error(error, builder.layout.root)}")
     module.exit_json(diff=difference(result), **result)
 
 

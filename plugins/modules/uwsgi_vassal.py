@@ -12,11 +12,15 @@ short_description: Run a release under the uWSGI Emperor and move the traffic to
 version_added: 0.1.0
 description:
   - Starts the release as a second vassal beside the live one, on a socket of its own, and asks it over the uwsgi
-    protocol for O(health_path) until it answers as it should. Then one rename points C(current) at the release.
-    Nginx connects to C(current/live.sock), so that rename moves the traffic, without a reload.
-  - A release that does not answer is stopped again. The live one is not touched before the new one has answered.
+    protocol for O(health_path) until it answers as it should, and then for O(settle) seconds more. Then one rename
+    points C(current) at the release. Nginx connects to C(current/live.sock), so that rename moves the traffic, without
+    a reload.
+  - A release that does not answer is stopped again. The live one is not touched before the new one has answered,
+    unless O(overlap=false).
   - With O(confirm) the web server is asked which release answers; if it is not the new one, the rename is undone.
+    With O(probation) it is undone as well when the new release gives errors to visitors.
   - The vassal before is stopped when it has nothing in flight any more. The Emperor is never restarted.
+  - A release that failed has a file C(failed.json) with C(time), C(reason) and C(step), until it becomes live.
 author:
   - The emperor.web authors (@emperor-web)
 extends_documentation_fragment:
@@ -56,6 +60,20 @@ options:
       - V(404) is not among them, because a wrong path would pass then.
     type: str
     default: 200-399,401,403
+  health_text:
+    description: Text that the body of a healthy answer has. Any body will do unless given.
+    type: str
+  health_count:
+    description: How many good answers in a row a release has to give.
+    type: int
+    default: 3
+  settle:
+    description:
+      - Seconds for which the release has to stay healthy on its own socket before the traffic is moved, with the
+        workers that it started with. This finds a release that dies, or eats memory, soon after its start.
+      - V(0) moves the traffic at once. With O(overlap=false) these seconds come after the traffic was moved.
+    type: int
+    default: 6
   https:
     description: Tell the app that the request came over HTTPS, for projects that redirect others.
     type: bool
@@ -69,6 +87,33 @@ options:
       - URL on this host where the web server listens, for example V(http://127.0.0.1/); the path is O(health_path).
       - Not asked unless given.
     type: str
+  probation:
+    description:
+      - Seconds for which the vassal before is kept running after the traffic was moved. When the new release gives
+        O(probation_errors) server errors in this time, or dies, the traffic goes back and the module fails.
+      - V(0) is no probation.
+    type: int
+    default: 0
+  probation_errors:
+    description:
+      - Number of answers with status 500 or above that end a O(probation). A visitor who finds a page that always fails
+        can give as many, so choose it with the traffic of the site in mind.
+    type: int
+    default: 3
+  access_log:
+    description:
+      - The web server's log that O(probation) reads. Its lines have to end with the upstream's address and the release,
+        C($upstream_addr $upstream_http_x_emperor_release), as the role P(emperor.web.nginx#role) has it.
+    type: path
+    default: /var/log/nginx/access.log
+  overlap:
+    description:
+      - Whether the new release starts while the live one runs. It is refused before it starts when the memory that is
+        available, of the machine and of the unit's control group, is clearly less than what it would need.
+      - V(false) is for hosts that cannot hold both. The live release is stopped before the new one starts, and is
+        started again when the new one fails. In between visitors get status 502 from the web server.
+    type: bool
+    default: true
   drain:
     description: Seconds that the vassal before has to finish its requests.
     type: int
@@ -89,6 +134,16 @@ EXAMPLES = r"""
     name: shop
     release: 9e107d9d-372bb682
     host: shop.example.com
+
+- name: Put a release live, and watch for a minute what its visitors get
+  emperor.web.uwsgi_vassal:
+    name: shop
+    release: 3f2a9c1b-7d04e6aa
+    host: shop.example.com
+    health_path: /healthz
+    health_text: all systems go
+    confirm: http://127.0.0.1/
+    probation: 60
 
 - name: Accept only one answer, from an app that needs a minute and a half to start
   emperor.web.uwsgi_vassal:
@@ -112,26 +167,37 @@ previous:
   type: str
   sample: 9e107d9d-372bb682
 served:
-  description: Id of the release that answered through the web server, empty without O(confirm).
-  returned: outside check mode
+  description:
+    - Id of the release that answers now, asked through the web server with O(confirm), else at the socket that the web
+      server uses. Empty where nobody names one.
+  returned: outside check mode, also on failure
   type: str
   sample: 3f2a9c1b-7d04e6aa
 seconds:
   description: Seconds that each step took.
-  returned: outside check mode
+  returned: outside check mode, also on failure
   type: dict
-  sample: {start: 2.104, switch: 0.001, confirm: 0.012, retire: 1.02}
+  sample:
+    {preflight: 0.01, start: 2.1, settle: 6.01, publish: 0.1, switch: 0.001, confirm: 0.01, probation: 0, retire: 1.02}
+step:
+  description: Step that failed, one of those in RV(seconds).
+  returned: on failure
+  type: str
+  sample: start
 log:
-  description: The last lines that the app's Emperor and its vassals wrote.
-  returned: when the release did not become healthy
+  description:
+    - The last lines that the app's Emperor and its vassals wrote. After a failed O(probation) the errors in
+      O(access_log) follow.
+  returned: on failure
   type: list
   elements: str
   sample: ["ModuleNotFoundError: No module named 'shop.wsgi'"]
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
-from ansible_collections.emperor.web.plugins.module_utils._switch import Switch, SwitchError, parse_statuses
+from ansible_collections.emperor.web.plugins.module_utils._switch import Switch
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
 
 ARGUMENTS = {
@@ -144,30 +210,58 @@ ARGUMENTS = {
     "host": {"type": "str", "default": "localhost"},
     "health_path": {"type": "str", "default": "/"},
     "health_status": {"type": "str", "default": "200-399,401,403"},
+    "health_text": {"type": "str"},
+    "health_count": {"type": "int", "default": 3},
+    "settle": {"type": "int", "default": 6},
     "https": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 60},
     "confirm": {"type": "str"},
+    "probation": {"type": "int", "default": 0},
+    "probation_errors": {"type": "int", "default": 3},
+    "access_log": {"type": "path", "default": "/var/log/nginx/access.log"},
+    "overlap": {"type": "bool", "default": True},
     "drain": {"type": "int", "default": 60},
 }
+
+
+# The least that a number may be.
+LEAST = {"health_count": 1, "settle": 0, "timeout": 1, "probation": 0, "probation_errors": 1, "drain": 0}
+
+
+def check(options: dict) -> None:
+    """Refuse values that mean nothing."""
+    parse_statuses(options["health_status"])
+    for name, least in LEAST.items():
+        if options[name] < least:
+            raise SwitchError(f"{name} is {options[name]}, it has to be {least} or more")
+    if not options["health_path"].startswith("/"):
+        raise SwitchError(f"health_path: {options['health_path']!r} is no path; write for example /healthz")
 
 
 def main() -> None:
     """Compare what is live with what is wanted, and switch when they differ."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    app = module.params["name"]
     try:
-        module.params["health_status"] = parse_statuses(module.params["health_status"])
+        check(module.params)
         switch = Switch(module.params)
-        before = switch.layout.live() or ""
+    except SwitchError as error:
+        module.fail_json(msg=f"app {app}: {error}")
+    before = switch.layout.live() or ""
+    try:
         changed = switch.needed()
         report = {"release": module.params["release"], "previous": before, "changed": changed}
         if changed:
             report["diff"] = {"before": f"live: {before or 'none'}\n", "after": f"live: {module.params['release']}\n"}
         if not module.check_mode:
             report |= switch.go() if changed else switch.confirm_live()
-    except SwitchError as error:
-        module.fail_json(msg=f"app {module.params['name']}: {error}", log=error.log)
-    except (UwsgiError, UserError, OSError) as error:
-        module.fail_json(msg=f"app {module.params['name']}: {error}")
+    except (SwitchError, UwsgiError, UserError, OSError) as error:
+        for warning in switch.warnings:
+            module.warn(warning)
+        state = {"served": switch.served(), "seconds": switch.seconds, "step": switch.step}
+        module.fail_json(msg=f"app {app}: {error}", log=getattr(error, "log", []), **state)
+    for warning in switch.warnings:
+        module.warn(warning)
     module.exit_json(**report)
 
 

@@ -27,7 +27,7 @@ EARLY = {
     ),
     "unknown nested option": (
         {"django_apps": [GOOD | {"health": {"url": "/"}}]},
-        ["django_apps.health.url. Supported parameters include: path, status"],
+        ["django_apps.health.url. Supported parameters include: count, path, settle, status, text"],
     ),
     "wrong type": ({"django_apps": [GOOD], "django_keep": "many"}, ["django_keep", "int"]),
     "no apps": ({"django_apps": []}, ["django_apps is empty", "name"]),

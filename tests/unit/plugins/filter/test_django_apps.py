@@ -213,7 +213,11 @@ def test_what_follows_from_the_domains_is_filled_in():
         "DATABASE_URL": "sqlite:////srv/django/shop/shared/db.sqlite3",
     }
     assert completed["root"] == "/srv/django/shop"
-    assert completed["emperor"] == {"name": "shop", "writable": ["/srv/django/shop/shared"]}
+    assert completed["emperor"] == {
+        "name": "shop",
+        "root": "/srv/django/shop",
+        "writable": ["/srv/django/shop/shared"],
+    }
     assert given == app(domains=["Shop.example.com", "www.example.com"])  # the user's variable stays as it was
 
 
@@ -270,3 +274,34 @@ def test_the_filter_is_documented_as_it_is():
     assert list(FilterModule().filters()) == [documented["name"]] == ["django_apps"]
     assert documented["options"]["root"]["default"] == "/srv/django"
     assert "emperor.web.django_apps" in EXAMPLES
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"health": {"path": "healthz"}},
+            "health.path of app shop is 'healthz'; write a path without host, for example /h",
+        ),
+        ({"health": {"path": "https://x/"}}, "health.path of app shop is 'https://x/'"),
+        (
+            {"health": {"status": "2xx"}},
+            "health.status of app shop is '2xx'; write numbers and ranges, for example 200-",
+        ),
+        ({"health": {"count": 0}}, "health.count of app shop is 0; write a number, 1 or more"),
+        ({"health": {"settle": -1}}, "health.settle of app shop is -1; write a number, 0 or more"),
+        ({"probation": "long"}, "probation of app shop is 'long'; write a number, 0 or more"),
+        ({"probation_errors": 0}, "probation_errors of app shop is 0; write a number, 1 or more"),
+    ],
+)
+def test_a_health_check_that_cannot_work_is_refused(changes, said):
+    assert said in refusal(app(**changes))
+
+
+def test_a_health_check_that_can_work():
+    health = {"path": "/ready?deep=1", "status": "200, 204-206", "text": "ok", "count": "2", "settle": 0}
+    complete = django_apps([app(health=health, probation=60, probation_errors=5, overlap=False)])[0]
+    assert complete["health"] == health
+    assert (complete["probation"], complete["probation_errors"], complete["overlap"]) == (60, 5, False)
+    usual = django_apps([app()])[0]
+    assert (usual["probation"], usual["probation_errors"], usual["overlap"]) == (0, 3, True)

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils._files import (
     ensure_directory,
+    explain_os_error,
+    full,
     read_text,
     replace_link,
     write_atomic,
@@ -142,3 +146,35 @@ def test_a_dry_run_tells_and_changes_nothing(tmp_path):
     assert mode_of(path) == 0o700
     path.chmod(0o750)
     assert not ensure_directory(str(path), mode=0o750, **MINE, dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ("room", "files", "inodes", "said"),
+    [
+        (100 << 20, 1000, 500, []),
+        (8 << 10, 1000, 500, ["has 8 KB and 500 inodes left"]),
+        (100 << 20, 1000, 0, ["has 102400 KB and 0 inodes left"]),
+        (100 << 20, 0, 0, []),  # Btrfs counts none
+        (0, 0, 0, ["has 0 KB left"]),
+    ],
+)
+def test_a_file_system_without_room_is_found(tmp_path, monkeypatch, room, files, inodes, said):
+    state = SimpleNamespace(f_bavail=room // 4096, f_frsize=4096, f_files=files, f_favail=inodes)
+    monkeypatch.setattr(os, "statvfs", lambda _path: state)
+    assert full(str(tmp_path)) == [f"the file system of {tmp_path} {text}" for text in said]
+
+
+def test_a_folder_that_is_not_there_is_not_full(tmp_path):
+    assert full(str(tmp_path / "missing")) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_no_room_says_where_and_what_to_do(number):
+    said = explain_os_error(OSError(number, os.strerror(number)), "/")
+    assert said.startswith(f"{os.strerror(number)}: no room was left below /. Make room there (df -h and df -i")
+
+
+def test_other_errors_say_what_the_system_says():
+    assert explain_os_error(PermissionError(errno.EACCES, "Permission denied", "/x"), "/") == str(
+        PermissionError(errno.EACCES, "Permission denied", "/x")
+    )

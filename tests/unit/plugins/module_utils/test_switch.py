@@ -4,52 +4,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import struct
+import subprocess
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _files, _switch
+from ansible_collections.emperor.web.plugins.module_utils import _files, _health, _switch, _vassals
+from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError
 from ansible_collections.emperor.web.plugins.module_utils._process import Result
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
-from ansible_collections.emperor.web.plugins.module_utils._switch import Switch, SwitchError, parse_statuses
-
-
-@pytest.mark.parametrize(
-    ("text", "inside", "outside"),
-    [
-        ("200", {200}, {199, 201}),
-        ("200-399,401,403", {200, 302, 399, 401, 403}, {400, 402, 404, 500}),
-        (" 200 , 204-205 ", {200, 204, 205}, {201}),
-        ("100-599", {100, 599}, set()),
-    ],
-)
-def test_parse_statuses(text, inside, outside):
-    found = parse_statuses(text)
-    assert inside <= found
-    assert not outside & found
-
-
-@pytest.mark.parametrize("text", ["", "2xx", "200-", "-399", "20", "600", "200;204", "200-399-499", "200,,204", "ok"])
-def test_statuses_that_are_none_say_what_to_write(text):
-    with pytest.raises(SwitchError, match="is no HTTP status or range; write for example 200-399,401"):
-        parse_statuses(text)
-
-
-def test_a_range_from_large_to_small_is_empty():
-    with pytest.raises(SwitchError, match="the range 399-200 is empty; write the smaller status first"):
-        parse_statuses("401,399-200")
-
+from ansible_collections.emperor.web.plugins.module_utils._switch import Switch
+from ansible_collections.emperor.web.plugins.module_utils._vassals import Vassals
 
 # A stage on which releases come and go.
 
 OLD, NEW = "aaaaaaaa-00000001", "bbbbbbbb-00000002"
 SECRET = "s3cret-value"
+STEPS = {"preflight", "start", "settle", "publish", "switch", "confirm", "probation", "retire"}
 
 
 class Server:
@@ -76,7 +55,8 @@ class Server:
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         self.thread.join()
-        os.unlink(self.path)
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
 
 
 class Emperor:
@@ -88,6 +68,9 @@ class Emperor:
         # "crash" for one that dies once it has started, "cursed" for one that the Emperor gives up at the start.
         self.behaviour: dict[str, int | list[int | None] | str | None] = {}
         self.busy: dict[str, int] = {}  # how many times a release's workers are seen busy
+        self.replaced: dict[str, int] = {}  # how many times a worker of a release was started again
+        self.megabytes: dict[str, int] = {}  # what a worker of a release uses
+        self.masters: dict[str, int] = {}  # process ids
         self.running: dict[str, list[Server]] = {}
         self.crashed: set[str] = set()
         self.blacklist: dict[str, int] = {}  # attempts; the first one is 0
@@ -146,7 +129,10 @@ class Emperor:
     def workers(self, name: str) -> bytes:
         left = self.busy.get(name, 0)
         self.busy[name] = max(0, left - 1)
-        return json.dumps({"listen_queue": 0, "workers": [{"status": "busy" if left else "idle"}]}).encode()
+        worker = {"status": "busy" if left else "idle", "respawn_count": 1 + self.replaced.get(name, 0)}
+        worker["rss"] = self.megabytes.get(name, 0) << 20
+        master = {"pid": self.masters[name]} if name in self.masters else {}
+        return json.dumps({"listen_queue": 0, "workers": [worker]} | master).encode()
 
     def close(self) -> None:
         self.over.set()
@@ -184,6 +170,7 @@ class Stage:
                 uwsgi={"processes": 2},
             ).write(str(folder))
             (folder / "env").write_text(json.dumps({"SECRET_KEY": SECRET}))
+            (folder / "live.sock").symlink_to(f"{run}/{name}.sock")
 
     def switch(self, release: str = NEW, **options) -> Switch:
         return Switch(
@@ -196,7 +183,14 @@ class Stage:
                 "unit": "uwsgi-emperor@shop",
                 "host": "shop.example.com",
                 "health_path": "/health/",
-                "health_status": {200, 204},
+                "health_status": "200,204",
+                "health_text": None,
+                "health_count": 1,
+                "settle": 0,
+                "probation": 0,
+                "probation_errors": 3,
+                "access_log": str(self.root / "access.log"),
+                "overlap": True,
                 "https": False,
                 "timeout": 10,
                 "confirm": None,
@@ -217,12 +211,16 @@ def stage(tmp_path, tmp_path_factory, monkeypatch):
     def write(path, text, *, mode=0o644, uid=-1, gid=-1):
         _files.write_atomic(path, text, mode=mode)
 
-    monkeypatch.setattr(_switch, "write_atomic", write)
-    monkeypatch.setattr(_switch, "account", lambda name: SimpleNamespace(pw_name=name, pw_uid=1, pw_gid=1))
-    monkeypatch.setattr(_switch, "_PAUSE", 0.01)
-    monkeypatch.setattr(_switch, "_PATIENCE", 0.15)
-    monkeypatch.setattr(_switch, "_CONFIRM_SECONDS", 0.2)
-    monkeypatch.setattr(Switch, "_log", lambda _self, _since: ["booting", "ValueError: no wheels", "going down"])
+    for module in (_switch, _vassals):
+        monkeypatch.setattr(module, "write_atomic", write)
+    monkeypatch.setattr(_vassals, "account", lambda name: SimpleNamespace(pw_name=name, pw_uid=1, pw_gid=1))
+    monkeypatch.setattr(_vassals, "PAUSE", 0.01)
+    monkeypatch.setattr(_vassals, "_GRACE", 0.1)
+    monkeypatch.setattr(_health, "_INTERVAL", 0.02)
+    monkeypatch.setattr(_health, "_NEWS", 0.1)
+    monkeypatch.setattr(_health, "_PATIENCE", 0.15)
+    monkeypatch.setattr(_health, "_CONFIRM_SECONDS", 0.2)
+    monkeypatch.setattr(Vassals, "log", lambda *_arguments: ["booting", "ValueError: no wheels", "going down"])
     return Stage(tmp_path, tmp_path_factory.mktemp("r"))
 
 
@@ -261,13 +259,13 @@ def test_the_first_release_goes_live(stage, emperor):
     result = switch.go()
     assert os.readlink(stage.layout.current) == f"releases/{OLD}"
     assert stage.inis() == [OLD]
-    assert set(result["seconds"]) == {"start", "publish", "switch", "confirm", "retire"}
+    assert set(result["seconds"]) == STEPS
     assert not stage.switch(OLD).needed()
 
 
 def test_a_healthy_release_takes_over(stage, emperor, live):
     result = stage.switch().go()
-    assert result["served"] == ""
+    assert result["served"] == NEW
     assert os.readlink(stage.layout.current) == f"releases/{NEW}"
     assert stage.inis() == [NEW]
     assert emperor.stopped == [OLD]
@@ -315,8 +313,11 @@ def assert_nothing_happened(stage):
     ("status", "said"),
     [
         (500, "/health/ (Host: shop.example.com) answers 500"),
-        (404, "answers 404; set the health path to one that exists, for example health: {path: /admin/login/}"),
-        (400, "answers 400; Django answers so when ALLOWED_HOSTS has not shop.example.com"),
+        (
+            404,
+            "answers 404, expected was 200,204; set the health path to one that exists, for example health: {path: /ad",
+        ),
+        (400, "answers 400, expected was 200,204; Django answers so when ALLOWED_HOSTS has not shop.example.com"),
         (301, "answers 301"),
     ],
 )
@@ -364,7 +365,15 @@ def test_crashes_of_an_earlier_attempt_do_not_count(stage, emperor, live):
 
 def test_no_answer_in_time_stops_the_release(stage, emperor, live):
     emperor.behaviour[NEW] = None
-    with pytest.raises(SwitchError, match=r"is not healthy: no answer within 0.3 s"):
+    with pytest.raises(SwitchError, match=r"is not healthy: .* the app closed the connection without an answer"):
+        stage.switch(timeout=0.3).go()
+    assert_nothing_happened(stage)
+
+
+def test_a_release_that_the_emperor_does_not_start_is_told(stage, emperor, live):
+    emperor.over.set()
+    emperor.thread.join()
+    with pytest.raises(SwitchError, match=r"is not healthy: no answer within 0.3 s \(.*No such file"):
         stage.switch(timeout=0.3).go()
     assert_nothing_happened(stage)
 
@@ -415,7 +424,7 @@ def test_another_release_at_the_web_server_means_going_back(stage, emperor, live
     web_server.answer.fixed = (200, OLD)
     with pytest.raises(SwitchError) as error:
         stage.switch(confirm=web_server.url).go()
-    assert f"with release {OLD}, not with {NEW}; {OLD} is live again" in str(error.value)
+    assert f"with release {OLD}, not with {NEW}; look at its error log. {OLD} is live again" in str(error.value)
     assert_nothing_happened(stage)
 
 
@@ -515,6 +524,315 @@ def test_waiting_ends(stage, emperor, live):
     assert stage.inis() == [NEW]
 
 
+# Staying healthy.
+
+
+def test_good_answers_are_counted_in_a_row(stage, emperor, live):
+    emperor.behaviour[NEW] = [200, 200, 503, 200, 200, 200]
+    stage.switch(health_count=3).go()
+    assert len([name for name, _variables in emperor.asked if name == NEW]) == 6 + 1  # and who serves, at the end
+
+
+def test_a_release_settles_before_it_goes_live(stage, emperor, live):
+    result = stage.switch(settle=0.2).go()
+    assert result["seconds"]["settle"] >= 0.2
+    assert len(emperor.asked) > 3
+
+
+def test_a_release_that_turns_ill_while_it_settles_does_not_go_live(stage, emperor, live):
+    emperor.behaviour[NEW] = [200, 200, 500]
+    with pytest.raises(SwitchError, match=f"release {NEW} was healthy, but is not any more: .* answers 500, expected"):
+        stage.switch(settle=30).go()
+    assert_nothing_happened(stage)
+    assert stage.history()[-1]["step"] == "settle"
+
+
+def test_a_release_that_dies_while_it_settles_does_not_go_live(stage, emperor, live):
+    threading.Timer(0.2, lambda: emperor.crashed.add(NEW)).start()
+    with pytest.raises(SwitchError, match=f"release {NEW} died soon after its start"):
+        stage.switch(settle=30).go()
+    assert_nothing_happened(stage)
+
+
+def test_workers_that_are_replaced_while_a_release_settles_stop_it(stage, emperor, live):
+    threading.Timer(0.1, lambda: emperor.replaced.update({NEW: 2})).start()
+    with pytest.raises(SwitchError, match="does not keep its workers: 2 died within 0.5 s"):
+        stage.switch(settle=0.5).go()
+    assert_nothing_happened(stage)
+
+
+@pytest.mark.parametrize(("megabytes", "option", "fits"), [(511, 512, True), (512, 512, False), (512, False, True)])
+def test_workers_that_would_always_be_replaced_stop_a_release(stage, emperor, live, megabytes, option, fits):
+    manifest = stage.layout.manifest(NEW)
+    replace(manifest, uwsgi={"reload-on-rss": option}).write(stage.layout.release(NEW))
+    emperor.megabytes[NEW] = megabytes
+    if fits:
+        stage.switch(settle=0.1).go()
+        assert stage.layout.live() == NEW
+    else:
+        with pytest.raises(SwitchError, match=r"eats memory: a worker uses 512 MB, more than reload-on-rss \(512 MB\)"):
+            stage.switch(settle=0.1).go()
+        assert_nothing_happened(stage)
+
+
+def test_workers_that_answer_without_their_master_do_not_hide_its_end(stage, emperor, live):
+    """The Emperor has not asked about it yet, so it is a zombie."""
+    master = subprocess.Popen(["sleep", "1000"])
+    emperor.masters[NEW] = master.pid
+    threading.Timer(0.3, master.kill).start()
+    with pytest.raises(SwitchError, match=f"release {NEW} died soon after its start"):
+        stage.switch(settle=30).go()
+    assert_nothing_happened(stage)
+    master.wait()
+
+
+def test_deaths_that_the_emperor_forgets_do_not_hide_new_ones(stage, emperor, live):
+    """It forgets those at the start once the vassal has served, and counts others from then on."""
+    emperor.blacklist[NEW] = 2
+
+    def die():
+        emperor.blacklist.clear()
+        emperor.crashed.add(NEW)
+
+    switch = stage.switch(settle=30)
+    threading.Timer(0.3, die).start()
+    with pytest.raises(SwitchError, match=f"release {NEW} died soon after its start"):
+        switch.go()
+    assert_nothing_happened(stage)
+
+
+def test_an_emperor_that_was_restarted_has_dropped_the_release(stage, emperor, live, monkeypatch):
+    monkeypatch.setattr(_health, "_PATIENCE", 30)
+    emperor.behaviour[NEW] = None
+    threading.Timer(0.2, lambda: os.rename(stage.vassals / f"{NEW}.ini", stage.vassals / f"{NEW}.ini.stopped")).start()
+    with pytest.raises(SwitchError, match="was stopped while it started.*The Emperor was restarted"):
+        stage.switch(timeout=30).go()
+    assert_nothing_happened(stage)
+    assert os.listdir(stage.vassals) == [f"{OLD}.ini"]
+
+
+# Failed releases.
+
+
+def test_a_failed_release_is_marked_until_it_is_live(stage, emperor, live):
+    emperor.behaviour[NEW] = 500
+    with pytest.raises(SwitchError):
+        stage.switch().go()
+    path = stage.layout.failure(NEW)
+    with open(path) as handle:
+        mark = json.load(handle)
+    assert mark["step"] == "start"
+    assert mark["reason"] == stage.history()[-1]["reason"]
+    assert "answers 500" in mark["reason"]
+    assert mark["time"] == pytest.approx(time.time(), abs=60)
+    assert os.stat(path).st_mode & 0o777 == 0o640
+    emperor.behaviour[NEW] = 200
+    stage.switch().go()
+    assert not os.path.exists(path)
+
+
+def test_what_is_not_the_fault_of_the_release_does_not_mark_it(stage):
+    with pytest.raises(SwitchError, match="the Emperor does not run"):
+        stage.switch().go()
+    assert not os.path.exists(stage.layout.failure(NEW))
+    assert stage.history()[-1]["step"] == "preflight"
+
+
+# No room.
+
+
+@pytest.mark.parametrize("step", ["vassal", "link"])
+def test_a_full_disk_is_told_and_the_next_run_goes_live(stage, emperor, live, monkeypatch, step):
+    with monkeypatch.context() as full:
+        error = OSError(errno.ENOSPC, "No space left on device")
+
+        def refuse(*_arguments, **_keywords):
+            raise error
+
+        full.setattr(*((_vassals, "write_atomic") if step == "vassal" else (_switch, "replace_link")), refuse)
+        with pytest.raises(
+            SwitchError, match=r"No space left on device: no room was left below .*df -i.*then run this"
+        ):
+            stage.switch().go()
+        assert_nothing_happened(stage)
+    stage.switch().go()
+    assert stage.layout.live() == NEW
+
+
+def test_a_history_that_cannot_be_written_is_a_warning(stage, emperor, live, monkeypatch):
+    def refuse(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Layout, "record", refuse)
+    switch = stage.switch()
+    switch.go()
+    assert stage.layout.live() == NEW
+    assert "releases.jsonl could not be written: No space left" in switch.warnings[0]
+
+
+def test_a_host_without_room_is_refused_before_anything_starts(stage, emperor, live, monkeypatch):
+    monkeypatch.setattr(_switch, "full", lambda *paths: [f"the file system of {paths[0]} has 0 KB left"])
+    with pytest.raises(
+        SwitchError, match=f"release {NEW} is not started: the file system of .*vassals has 0 KB left. Mak"
+    ):
+        stage.switch().go()
+    assert emperor.asked == []
+
+
+# Hosts with little memory.
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """The live release uses 300 MB, so much is available."""
+    left = SimpleNamespace(megabytes=1000)
+    monkeypatch.setattr(Vassals, "processes", lambda *_arguments: [1, 2, 3])
+    monkeypatch.setattr(_switch._memory, "used", lambda pids: 300 << 20)
+    monkeypatch.setattr(_switch._memory, "available", lambda pid: left.megabytes << 20)
+    return left
+
+
+def test_a_second_copy_that_does_not_fit_is_not_started(stage, emperor, live, memory):
+    memory.megabytes = 100
+    with pytest.raises(SwitchError, match=f"release {NEW} is not started beside {OLD}: it would need about 300 MB"):
+        stage.switch().go()
+    assert emperor.asked == []
+    assert_nothing_happened(stage)
+    memory.megabytes = 1000
+    stage.switch().go()
+    assert stage.layout.live() == NEW
+
+
+def test_without_overlap_only_one_release_runs_at_a_time(stage, emperor, live, memory):
+    memory.megabytes = 100
+    seen = []
+    start = emperor.start
+    emperor.start = lambda name: (seen.append((name, sorted(emperor.running))), start(name))
+    result = stage.switch(overlap=False, settle=0.1).go()
+    assert seen == [(NEW, [])]
+    assert result["served"] == NEW
+    assert list(result["seconds"]).index("settle") > list(result["seconds"]).index("switch")
+    assert os.listdir(stage.vassals) == [f"{NEW}.ini"]
+
+
+def test_without_overlap_the_one_before_is_started_again(stage, emperor, live):
+    text = (stage.vassals / f"{OLD}.ini").read_text()
+    emperor.behaviour[NEW] = 500
+    with pytest.raises(SwitchError, match=f"answers 500, .* {OLD} is live again"):
+        stage.switch(overlap=False).go()
+    assert_nothing_happened(stage)
+    assert emperor.stopped == [OLD, NEW]
+    assert (stage.vassals / f"{OLD}.ini").read_text() == text
+    assert stage.switch(OLD).served() == OLD
+
+
+def test_going_back_that_fails_is_not_called_a_success(stage, emperor, live):
+    emperor.behaviour |= {OLD: 500, NEW: 500}
+    with pytest.raises(SwitchError, match=f"Going back to {OLD} failed as well: release {OLD} is not healthy"):
+        stage.switch(overlap=False).go()
+    assert stage.layout.live() == OLD
+
+
+# Probation.
+
+
+def line(status: int, release: str, address: str = "unix:/elsewhere.sock") -> str:
+    return (
+        f'203.0.113.9 - - [22/Nov/2026:12:00:00 +0000] "GET / HTTP/1.1" {status} 145 "-" "x" shop 0.1 0.1 '
+        f"{address} {release}\n"
+    )
+
+
+@pytest.fixture
+def visitors(stage):
+    """People whose requests come up in the access log once the new release is live."""
+    log = stage.root / "access.log"
+    log.write_text(line(500, NEW) * 9)  # of an earlier attempt
+    told = SimpleNamespace(lines="", log=log)
+
+    def write():
+        while stage.layout.live() != NEW:
+            time.sleep(0.01)
+        with open(log, "a") as handle:
+            handle.write(told.lines)
+
+    thread = threading.Thread(target=write, daemon=True)
+    told.come = thread.start
+    return told
+
+
+@pytest.mark.parametrize("release", [NEW, "-"], ids=["with an error", "without an answer"])
+def test_errors_in_the_probation_mean_going_back(stage, emperor, live, visitors, release):
+    visitors.lines = line(200, NEW) + line(500, release, f"unix:{stage.layout.current}/live.sock") * 3
+    visitors.come()
+    with pytest.raises(SwitchError) as error:
+        stage.switch(probation=30).go()
+    assert f"release {NEW} gave 3 server errors in its probation of 30 s, probation_errors is 3" in str(error.value)
+    assert f"{OLD} is live again" in str(error.value)
+    assert error.value.log[-1] == line(500, release, f"unix:{stage.layout.current}/live.sock").strip()
+    assert_nothing_happened(stage)
+    assert stage.history()[-1]["step"] == "probation"
+    assert os.path.exists(stage.layout.failure(NEW))
+
+
+def test_errors_of_others_and_few_errors_do_not_end_a_probation(stage, emperor, live, visitors):
+    visitors.lines = line(502, OLD) * 5 + line(502, "-") * 5 + line(404, NEW) * 5 + line(500, NEW) * 2 + "no line\n"
+    visitors.come()
+    result = stage.switch(probation=1).go()
+    assert stage.layout.live() == NEW
+    assert result["seconds"]["probation"] >= 1
+    assert stage.inis() == [NEW]
+
+
+def test_a_death_in_the_probation_means_going_back(stage, emperor, live, visitors):
+    threading.Timer(0.5, lambda: emperor.crashed.add(NEW)).start()
+    with pytest.raises(SwitchError, match=f"release {NEW} died in its probation.*{OLD} is live again"):
+        stage.switch(probation=30).go()
+    assert_nothing_happened(stage)
+
+
+def test_a_probation_that_sees_nothing_says_so(stage, emperor, live, visitors, web_server):
+    switch = stage.switch(probation=1, confirm=web_server.url)
+    switch.go()
+    assert "probation found no request to" in switch.warnings[0]
+
+
+def test_a_probation_without_a_log_is_refused(stage, emperor, live):
+    with pytest.raises(SwitchError, match="access.log does not exist, and probation reads it"):
+        stage.switch(probation=1).go()
+    assert emperor.asked == []
+
+
+def test_a_run_that_was_killed_in_the_probation_is_taken_up(stage, emperor, live, visitors):
+    """The link names the new release, both run, and nothing was recorded: the one before is still the way back."""
+    stage.switch().vassals.start(NEW)
+    _files.replace_link(stage.layout.current, f"releases/{NEW}")
+    emperor.behaviour[NEW] = 500
+    with pytest.raises(SwitchError, match=f"answers 500.*{OLD} is live again"):
+        stage.switch().go()
+    assert_nothing_happened(stage)
+
+
+def test_a_preflight_that_fails_leaves_all_as_it_is(stage, emperor, live, monkeypatch):
+    stage.switch().vassals.start(NEW)
+    _files.replace_link(stage.layout.current, f"releases/{NEW}")
+    monkeypatch.setattr(_switch, "full", lambda *_paths: ["no room"])
+    with pytest.raises(SwitchError, match="no room"):
+        stage.switch().go()
+    assert stage.layout.live() == NEW
+    assert stage.inis() == [OLD, NEW]
+
+
+def test_an_error_that_nobody_thought_of_leaves_the_one_before_live(stage, emperor, live, monkeypatch):
+    def fail(_switch):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(Switch, "_publish", fail)
+    with pytest.raises(SwitchError, match=f"please report it: ZeroDivisionError.*{OLD} is live again"):
+        stage.switch(overlap=False).go()
+    assert_nothing_happened(stage)
+
+
 # Static files.
 
 
@@ -589,14 +907,14 @@ def journal(monkeypatch):
         said.argv = argv
         return Result(argv, 0, said.text, "")
 
-    monkeypatch.setattr(_switch, "run", run)
+    monkeypatch.setattr(_vassals, "run", run)
     return said
 
 
 def test_the_log_has_no_secrets(tmp_path, tmp_path_factory, journal):
     stage = Stage(tmp_path, tmp_path_factory.mktemp("r"))
     journal.text = f"first\nImproperlyConfigured: bad SECRET_KEY {SECRET}\n"
-    assert stage.switch()._log(1000.0) == ["first", "ImproperlyConfigured: bad SECRET_KEY ********"]
+    assert stage.switch().vassals.log(1000.0, NEW) == ["first", "ImproperlyConfigured: bad SECRET_KEY ********"]
     assert "--unit=uwsgi-emperor@shop" in journal.argv
     assert "--since=@999" in journal.argv
 
@@ -619,7 +937,7 @@ def test_the_log_has_no_secrets(tmp_path, tmp_path_factory, journal):
     ],
 )
 def test_the_cause_is_part_of_the_message(stage, emperor, live, monkeypatch, lines, cause):
-    monkeypatch.setattr(Switch, "_log", lambda _self, _since: lines)
+    monkeypatch.setattr(Vassals, "log", lambda *_arguments: lines)
     emperor.behaviour[NEW] = "crash"
     with pytest.raises(SwitchError) as error:
         stage.switch().go()
@@ -628,7 +946,7 @@ def test_the_cause_is_part_of_the_message(stage, emperor, live, monkeypatch, lin
 
 
 def test_no_cause_in_the_log_adds_nothing(stage, emperor, live, monkeypatch):
-    monkeypatch.setattr(Switch, "_log", lambda _self, _since: ["booting", "Errors happen"])
+    monkeypatch.setattr(Vassals, "log", lambda *_arguments: ["booting", "Errors happen"])
     emperor.behaviour[NEW] = "crash"
     with pytest.raises(SwitchError) as error:
         stage.switch().go()
@@ -636,9 +954,6 @@ def test_no_cause_in_the_log_adds_nothing(stage, emperor, live, monkeypatch):
 
 
 def test_defaults_follow_from_the_name():
-    switch = Switch(
-        {"name": "shop", "release": NEW, "root": None, "vassals": None, "run_directory": None, "unit": None}
-    )
-    assert switch.layout.root == "/srv/django/shop"
-    assert (switch.vassals, switch.run_directory) == ("/etc/uwsgi/emperor/shop", "/run/emperor/shop")
-    assert switch.unit == "uwsgi-emperor@shop"
+    vassals = Vassals(dict.fromkeys(["vassals", "run_directory", "unit"]) | {"name": "shop"}, Layout("/srv"))
+    assert (vassals.folder, vassals.run_directory) == ("/etc/uwsgi/emperor/shop", "/run/emperor/shop")
+    assert vassals.unit == "uwsgi-emperor@shop"

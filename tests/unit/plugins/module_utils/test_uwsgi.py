@@ -317,3 +317,11 @@ def test_stats_of_nobody_are_none(address):
     os.unlink(address)
     with listening(address, lambda _connection: threading.Event().wait(0.3)):
         assert read_stats(address, timeout=0.05) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, 4), ({"processes": 2}, 2), ({"processes": "3"}, 3), ({"processes": "%k"}, 7), ({"processes": False}, 7)],
+)
+def test_a_setting_as_a_number(options, expected):
+    assert _uwsgi.number(options, "processes", 7) == expected

@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
-from ansible_collections.emperor.web.plugins.module_utils._switch import Switch, SwitchError
+from ansible_collections.emperor.web.plugins.module_utils._switch import Switch
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
 from ansible_collections.emperor.web.plugins.modules import uwsgi_vassal
 
@@ -40,6 +41,7 @@ def switch(monkeypatch, tmp_path):
 
         return method
 
+    monkeypatch.setattr(Switch, "served", lambda self: self.layout.live())
     monkeypatch.setattr(Switch, "needed", lambda self: self.layout.live() != self.release)
     monkeypatch.setattr(Switch, "go", act("go"))
     monkeypatch.setattr(Switch, "confirm_live", act("confirm_live"))
@@ -73,6 +75,7 @@ def test_a_release_that_does_not_go_live_fails_with_the_log(run_module, switch):
     result = run_module(uwsgi_vassal, switch.arguments)
     assert result["msg"] == "app shop: release x is not healthy: / answers 500"
     assert result["log"] == ["KeyError: 'DB'"]
+    assert result["served"] == OLD
 
 
 @pytest.mark.parametrize(
@@ -91,15 +94,37 @@ def test_statuses_are_understood_before_anything_is_done(run_module, switch):
 
 def test_the_options_reach_the_switch(run_module, switch):
     given = {"health_status": "204", "health_path": "/ready", "host": "x.org", "https": True, "timeout": 5, "drain": 6}
+    given |= {
+        "health_text": "ok",
+        "health_count": 1,
+        "settle": 0,
+        "probation": 9,
+        "probation_errors": 1,
+        "overlap": False,
+    }
     run_module(uwsgi_vassal, switch.arguments | given)
-    assert {name: switch.options[name] for name in given} == given | {"health_status": {204}}
+    assert {name: switch.options[name] for name in given} == given
 
 
 def test_a_wrong_path_is_no_healthy_answer_by_default(run_module, switch):
     run_module(uwsgi_vassal, switch.arguments)
-    statuses = switch.options["health_status"]
+    statuses = parse_statuses(switch.options["health_status"])
     assert {200, 302, 401, 403} <= statuses
     assert not {400, 404, 500, 502, 503} & statuses
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("health_count", 0, "health_count is 0, it has to be 1 or more"),
+        ("settle", -1, "settle is -1, it has to be 0 or more"),
+        ("probation_errors", 0, "probation_errors is 0, it has to be 1 or more"),
+        ("health_path", "healthz", "health_path: 'healthz' is no path; write for example /healthz"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused(run_module, switch, option, value, said):
+    assert run_module(uwsgi_vassal, switch.arguments | {option: value})["msg"] == f"app shop: {said}"
+    assert switch.called == []
 
 
 @pytest.mark.parametrize("missing", ["name", "release"])
