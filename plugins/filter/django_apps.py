@@ -44,6 +44,7 @@ import re
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.emperor.web.plugins.module_utils._hooks import STEPS
 
 # Accounts of the base system and of packages that a web host has; an app with such a name would be that account.
 _RESERVED = frozenset(
@@ -72,6 +73,7 @@ _DEFAULTS: dict[str, Any] = {
     "accept_checks": [],
     "allow_migrations": [],
     "health": {},
+    "hooks": {},
     "collectstatic": True,
     "client_max_body_size": "",
     "nginx_config": "",
@@ -132,6 +134,7 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
         "domains": domains,
         "root": folder,
         "environment": _derived(domains, folder) | environment,
+        "hooks": _hooks(app.get("hooks") or {}, name),
         "emperor": {"name": name, "writable": [f"{folder}/shared", *(app.get("writable") or [])]},
     }  # fmt: skip
 
@@ -190,6 +193,27 @@ def _check_sqlite(name: str, folder: str, environment: dict[str, Any]) -> None:
                 f"django_apps: {variable} of app {name} puts the SQLite database inside a release, where the next one "
                 f"would not find it; write sqlite:///{folder}/shared/db.sqlite3"
             )
+
+
+def _hooks(hooks: Any, name: str) -> dict[str, list[str]]:
+    """The commands of each step, as lists."""
+    sample = "write for example hooks: {before_migrate: python manage.py dumpdata --output /tmp/shop.json}"
+    if not isinstance(hooks, dict):
+        raise AnsibleFilterError(f"django_apps: hooks of app {name} is no mapping of steps to commands; {sample}")
+    completed = {}
+    for step, commands in hooks.items():
+        if step not in STEPS:
+            raise AnsibleFilterError(
+                f"django_apps: app {name} has a hook {step}, and there is no such step; use {', '.join(STEPS)}"
+            )
+        commands = [commands] if isinstance(commands, str) else commands or []
+        if not isinstance(commands, (list, tuple)) or not all(isinstance(one, str) and one.strip() for one in commands):
+            raise AnsibleFilterError(
+                f"django_apps: the hook {step} of app {name} is neither a command nor a list of commands; {sample}"
+            )
+        if commands:
+            completed[step] = [str(command) for command in commands]
+    return completed
 
 
 def _check_unique(kind: str, pairs: list[tuple[str, str]]) -> None:

@@ -67,6 +67,7 @@ class Switch:
         self.run_directory = options["run_directory"] or f"/run/emperor/{name}"
         self.unit = options["unit"] or f"uwsgi-emperor@{name}"
         self.seconds: dict[str, float] = {}
+        self.by = os.environ.get("SUDO_USER") or "root"
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -86,10 +87,10 @@ class Switch:
 
     def go(self) -> dict[str, Any]:
         """Start, ask, switch, confirm, retire; a failure before the end leaves the release before serving."""
-        before = self.layout.live()
+        before = self._before()
         entry = {"time": round(time.time(), 3), "release": self.release, "previous": before or ""}
         entry |= {"revision": self.manifest.revision, "version": self.manifest.version}
-        entry |= {"by": os.environ.get("SUDO_USER") or "root"}
+        entry |= {"by": self.by}
         try:
             self._timed("start", self._start)
             self._timed("publish", self._publish)
@@ -104,6 +105,12 @@ class Switch:
         self.layout.record(entry | {"result": "live", "seconds": self.seconds})
         self._timed("retire", self._retire)
         return {"served": served, "seconds": self.seconds}
+
+    def _before(self) -> str | None:
+        """The release to go back to: not this one, where a run died when it had renamed but not confirmed."""
+        live, last = self.layout.live(), self.layout.last_live(1)
+        unconfirmed = live == self.release and last and last[0] in self._others()
+        return last[0] if unconfirmed else live
 
     def confirm_live(self) -> dict[str, Any]:
         """Ask a release that is live already whether it is well."""

@@ -21,6 +21,8 @@ author:
   - The emperor.web authors (@emperor-web)
 extends_documentation_fragment:
   - emperor.web.attributes
+  - emperor.web.attributes.action
+  - emperor.web.deploy
 options:
   name:
     description: Name of the app.
@@ -121,6 +123,16 @@ seconds:
   returned: outside check mode
   type: dict
   sample: {start: 2.104, switch: 0.001, confirm: 0.012, retire: 1.02}
+deploy:
+  description: Names this run of Ansible; the same for all its tasks.
+  returned: always
+  type: str
+  sample: 5d41402abc4b2a76
+locked_by:
+  description: Who has the deploy lock.
+  returned: when another run has it
+  type: str
+  sample: "ann from laptop (pid 4711) since 2026-11-22 12:03:10 UTC, v1.4.2"
 log:
   description: The last lines that the app's Emperor and its vassals wrote.
   returned: when the release did not become healthy
@@ -130,11 +142,12 @@ log:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, locked
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._switch import Switch, SwitchError, parse_statuses
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
 
-ARGUMENTS = {
+ARGUMENTS = LOCK_ARGUMENTS | {
     "name": {"type": "str", "required": True},
     "release": {"type": "str", "required": True},
     "root": {"type": "path"},
@@ -157,13 +170,18 @@ def main() -> None:
     try:
         module.params["health_status"] = parse_statuses(module.params["health_status"])
         switch = Switch(module.params)
-        before = switch.layout.live() or ""
-        changed = switch.needed()
-        report = {"release": module.params["release"], "previous": before, "changed": changed}
-        if changed:
-            report["diff"] = {"before": f"live: {before or 'none'}\n", "after": f"live: {module.params['release']}\n"}
-        if not module.check_mode:
-            report |= switch.go() if changed else switch.confirm_live()
+        with locked(module, switch.layout.root, what=module.params["release"]) as holder:
+            switch.by = holder.by
+            before = switch.layout.live() or ""
+            changed = switch.needed()
+            report = {"release": module.params["release"], "previous": before, "changed": changed}
+            if changed:
+                report["diff"] = {
+                    "before": f"live: {before or 'none'}\n",
+                    "after": f"live: {module.params['release']}\n",
+                }
+            if not module.check_mode:
+                report |= switch.go() if changed else switch.confirm_live()
     except SwitchError as error:
         module.fail_json(msg=f"app {module.params['name']}: {error}", log=error.log)
     except (UwsgiError, UserError, OSError) as error:
