@@ -187,7 +187,7 @@ class Builder:
         marker = os.path.join(self.layout.release(release), PENDING)
         if self.layout.live() == release:
             return os.path.exists(marker)
-        if not self.check_mode:
+        if not self.check_mode and not os.path.exists(marker):
             write_atomic(marker, "")
         return True
 

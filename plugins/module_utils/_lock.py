@@ -6,8 +6,8 @@
 
 """The deploy lock: at any time one run of Ansible works on the releases of an app on a host.
 
-The lock is a file in the app's folder that names its holder, a run of C(ansible-playbook). It outlives the tasks of that
-run, so a holder may be dead: its system can say so for sure (C(gone)); another one goes by what it sees on the host,
+The lock is a file in the app's folder that names its holder, a run of C(ansible-playbook). It outlives the tasks of
+that run, so a holder may be dead: its system can say so for sure (C(gone)); another one goes by what it sees on the host,
 the processes of that run (they have C(VARIABLE) in their environment) and when it was last there.
 """
 
@@ -191,11 +191,11 @@ class Lock:
             self._write(replace(mine, since=now, seen=now, host_system=this_system()))
             return True
 
-    def renew(self, mine: Holder) -> Holder:
+    def renew(self, token: str) -> Holder:
         """Note that the run is still there; raises Lost where it does not hold the lock any more."""
         with self._guard():
             other = self.holder()
-            if not other or other.token != mine.token:
+            if not other or other.token != token:
                 now = f"it is held by {other}" if other else "the run that took it has ended"
                 raise Lost(
                     f"the deploy lock of app {self.app} is not this run's any more, {now}; nothing was changed by this "
@@ -206,8 +206,6 @@ class Lock:
 
     def release(self, token: str) -> bool:
         """Give the lock back; True where the run had it."""
-        if not os.path.isdir(self.root):
-            return False
         with self._guard():
             other = self.holder()
             if not other or other.token != token:
@@ -220,7 +218,9 @@ class Lock:
         working = [pid for pid, token in processes_with(VARIABLE).items() if token == other.token]
         dead = ended == other.token or gone(other) or other.host_system != this_system()
         if working:
-            was = "that run was killed, but its task still runs on the host" if dead else "a task of it runs on the host"
+            was = (
+                "that run was killed, but its task still runs on the host" if dead else "a task of it runs on the host"
+            )
             raise Busy(self.app, other, f" ({was}, pid {working[0]})", self.path)
         if not dead and abs(time.time() - other.seen) < LEASE:
             raise Busy(self.app, other, "", self.path)
@@ -231,12 +231,29 @@ class Lock:
     @contextmanager
     def _guard(self) -> Iterator[None]:
         """One process at a time looks at the file and changes it."""
-        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            yield  # nobody has deployed the app here
+            return
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
             yield
         finally:
             os.close(folder)
+
+
+def lost(environment_file: str | None) -> str:
+    """Why a run may not go on with a release, by the file of its environment; empty where it may, or has no lock."""
+    token = os.environ.get(VARIABLE)
+    root, releases = os.path.split(os.path.dirname(os.path.dirname(environment_file or "")))
+    if not token or releases != "releases":
+        return ""
+    try:
+        Lock(os.path.basename(root), root).renew(token)
+    except Lost as reason:
+        return str(reason)
+    return ""
 
 
 @contextmanager
@@ -253,7 +270,7 @@ def locked(module: Any, root: str, *, what: str = "", take: bool = False) -> Ite
     lock = Lock(options["name"], root)
     try:
         if options["lock"] == "run" and not take:
-            mine, taken = lock.renew(mine), False
+            mine, taken = lock.renew(mine.token), False
         else:
             taken = lock.acquire(mine, options["ended"] or "")
     except Busy as busy:

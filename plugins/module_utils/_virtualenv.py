@@ -9,9 +9,9 @@
 from __future__ import annotations
 
 import functools
+import glob
 import hashlib
 import json
-import glob
 import os
 import re
 import shutil

@@ -11,8 +11,8 @@ module: django_hook
 short_description: Run commands of your own between the steps of a deployment
 version_added: 0.1.0
 description:
-  - Runs each command with C(/bin/sh), as the app's user, in the folder that has C(manage.py), in exactly the environment
-    of the release, which is there but need not be live. C(python) is the one of its virtual environment.
+  - Runs each command with C(/bin/sh), as the app's user, in the folder that has C(manage.py), in exactly the
+    environment of the release, which is there but need not be live. C(python) is the one of its virtual environment.
   - The first command that fails fails the module, and with it the deployment.
   - Secrets of the environment are kept out of all that is returned. A command itself is shown, also in the host's list
     of processes, so take secrets from the environment.
@@ -73,6 +73,23 @@ EXAMPLES = r"""
     step: before_migrate
     commands:
       - python manage.py dumpdata --output "$HOME/before.json"
+
+- name: Fill the caches of a release that is about to go live, for ten minutes at most
+  emperor.web.django_hook:
+    name: shop
+    release: "{{ release.release }}"
+    step: before_switch
+    commands:
+      - python manage.py compile_templates
+      - python manage.py warm_cache --quiet
+    timeout: 600
+
+- name: Tell the team what is live
+  emperor.web.django_hook:
+    name: shop
+    release: "{{ release.release }}"
+    step: after_switch
+    commands: ['python manage.py announce "$EMPEROR_REVISION"']
 """
 
 RETURN = r"""
@@ -102,6 +119,11 @@ stderr:
   returned: when a command fails
   type: str
   sample: "Unknown command: 'clearcache'"
+seconds:
+  description: How long the command that failed took.
+  returned: when a command fails
+  type: float
+  sample: 0.412
 deploy:
   description: Names this run of Ansible; the same for all its tasks.
   returned: always
@@ -151,7 +173,9 @@ def main() -> None:
             msg=f"app {name}: release {release} does not exist or was never finished; build it with django_release"
         )
     if not os.path.exists(LAUNCHER):
-        module.fail_json(msg=f"app {name}: {LAUNCHER} does not exist; use the role emperor.web.uwsgi on this host first")
+        module.fail_json(
+            msg=f"app {name}: {LAUNCHER} does not exist; use the role emperor.web.uwsgi on this host first"
+        )
     try:
         module.no_log_values |= secret_values(read_file(os.path.join(layout.release(release), "env")))
         with locked(module, layout.root, what=release):

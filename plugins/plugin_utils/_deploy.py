@@ -4,7 +4,7 @@
 
 # PRIVATE: for this collection's action plugins only; it may change in any release.
 
-"""The controller's part of the deploy lock: it knows which run this is, and whether another one of its own still lives."""
+"""The controller's part of the deploy lock: which run this is, and whether another one from here still lives."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ class DeployAction(ActionBase):
         mine = run_of(self._playbook)
         arguments = arguments | {"holder": asdict(mine)}
         # So that others can see on the host that a task of this run is at work there.
-        self._task.environment = [*(self._task.environment or []), {VARIABLE: mine.token}]
+        there = self._task.environment or []
+        if {VARIABLE: mine.token} not in there:
+            self._task.environment = [*there, {VARIABLE: mine.token}]
         started = time.monotonic()
         told = False
         while True:

@@ -56,7 +56,7 @@ def release_of_vassal(path: str) -> str:
 
 
 def passed_on() -> dict[str, str]:
-    """What a program needs to know of the terminal it runs in, and by what a module finds a hook that it has started."""
+    """What a program needs to know of its terminal, and by what a hook is found whose module was killed."""
     return {name: os.environ[name] for name in ("TERM", "COLUMNS", "LINES", "EMPEROR_STEP") if name in os.environ}
 
 

@@ -92,7 +92,9 @@ class App:
         return Builder(options | changes, environment or {}, check)
 
     def present(self, **changes) -> dict:
-        return self.builder(**changes).present()
+        builder = self.builder(**changes)
+        builder.check()
+        return builder.present()
 
     def tree(self) -> dict[str, tuple]:
         """All below the app's folder, with modes and times of change."""
@@ -144,6 +146,7 @@ def test_what_a_release_consists_of(app):
         "project": f"{release}/src",
         "virtualenv": f"{release}/venv",
         "environment_file": f"{release}/env",
+        "pending": True,
         "settings": "shop.settings",
         "wsgi": "shop.wsgi:application",
     }
