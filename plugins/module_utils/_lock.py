@@ -7,8 +7,8 @@
 """The deploy lock: at any time one run of Ansible works on the releases of an app on a host.
 
 The lock is a file in the app's folder that names its holder, a run of C(ansible-playbook). It outlives the tasks of
-that run, so a holder may be dead: its system can say so for sure (C(gone)); another one goes by what it sees on the host,
-the processes of that run (they have C(VARIABLE) in their environment) and when it was last there.
+that run, so a holder may be dead: its system can say so for sure (C(gone)); another one goes by what it sees on the
+host, the processes of that run (they have C(VARIABLE) in their environment) and when it was last there.
 """
 
 from __future__ import annotations
