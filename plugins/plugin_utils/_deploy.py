@@ -42,17 +42,17 @@ class DeployAction(ActionBase):
         while True:
             if os.getppid() != self._playbook:
                 raise AnsibleError("ansible-playbook was killed, so this task of it goes no further")
-            answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+            answer = self._execute_module(module_args=arguments, task_vars=task_vars) | {"deploy": mine.token}
             busy = answer.pop("busy", None)
             if not busy:
-                return answer | {"deploy": mine.token}
+                return answer
             other = Holder(**busy)
             if gone(other) and arguments.get("ended") != other.token:
                 arguments["ended"] = other.token
                 continue
             waited = time.monotonic() - started
             # The module has checked the option before it looked for the lock.
-            left = int(arguments.get("lock_wait", 600)) - waited
+            left = float(arguments.get("lock_wait", 600)) - waited
             if left <= 0:
                 return answer | {"msg": f"{answer['msg']} (waited {waited:.0f} s)", "locked_by": str(other)}
             if not told:
