@@ -187,6 +187,9 @@ class Lock:
             if other:
                 self._refuse(other, ended)
             end_orphans(self.root)
+            for name in os.listdir(self.root):
+                if name.endswith(".tmp"):  # a file or link that a killed run was about to put in place
+                    os.unlink(os.path.join(self.root, name))
             now = time.time()
             self._write(replace(mine, since=now, seen=now, host_system=this_system()))
             return True

@@ -186,6 +186,14 @@ def test_what_a_killed_module_left_running_is_ended(lock, mine, start):
     assert end_orphans(lock.root) == []
 
 
+def test_what_a_killed_run_was_about_to_put_in_place_is_removed(lock, mine):
+    os.makedirs(lock.root)
+    Path(lock.root, ".secret_key.x1.tmp").touch()
+    Path(lock.root, "current.4711.tmp").symlink_to("releases/nowhere")
+    lock.acquire(mine)
+    assert os.listdir(lock.root) == ["deploy.lock"]
+
+
 def test_only_one_of_many_gets_it(lock):
     got = []
 
