@@ -347,6 +347,8 @@ def act(module: AnsibleModule, builder: Builder) -> dict:
         with locked(module, root, what="pruning"):
             return builder.pruned()
     builder.check()
+    if state == "locked":
+        module.params["lock"] = "run"
     what = module.params["version"] or module.params["source"] or "no release yet"
     with locked(module, root, what=what, take=True):
         return builder.present() if state == "present" else {"changed": False}
@@ -363,9 +365,9 @@ def main() -> None:
     for url in (module.params["index_url"], module.params["proxy"], f"x://{module.params['login']}@x"):
         module.no_log_values |= url_passwords(url or "")
     builder = Builder(module.params, environment, module.check_mode)
-    source = module.params["source"]
+    local = module.params["state"] in ("present", "resolved") and kind(module.params["source"]) == "path"
     try:
-        if source and kind(source) == "path" and not (module.params["revision"] or module.params["archive"]):
+        if local and not (module.params["revision"] or module.params["archive"]):
             module.fail_json(
                 msg="a source on the controller needs the action plugin; run the module as a task of a playbook"
             )
