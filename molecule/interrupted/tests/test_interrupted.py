@@ -394,9 +394,9 @@ def test_two_runs_at_once(deploy, site):
     """One waits or fails, by choice, and both end right."""
     old = live()
     with Visitors(site) as visitors:
-        hold("check")
+        hold("migrate")
         first = deploy("v5")
-        reached("check", first)
+        reached("migrate", first)
         refused = deploy("v4", django_lock_wait=0).failure
         mine = holder()
         assert (
@@ -407,7 +407,7 @@ def test_two_runs_at_once(deploy, site):
         assert deploy("v4", "--check", django_lock_wait=0).changed == 0, "check mode needs no lock"
         second = deploy("v4")
         wait_until("the second run waits", lambda: "waiting for " in second.text)
-        let_go("check")
+        let_go("migrate")
         assert first.changed > 0
         assert second.changed > 0
         served = [json.loads(line) for line in on_host("tail", "-n", "2", f"{ROOT}/releases.jsonl").splitlines()]
