@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.emperor.web.plugins.module_utils._source import (
     SourceError,
     archive_names,
@@ -23,9 +22,10 @@ from ansible_collections.emperor.web.plugins.module_utils._source import (
     pack_folder,
     require_archive,
 )
+from ansible_collections.emperor.web.plugins.plugin_utils._deploy import DeployAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(DeployAction):
     """Send a local folder or archive only to a host that does not have its content yet."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -34,27 +34,27 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         source = arguments.get("source")
         if not source:
-            return result | self._execute_module(module_args=arguments, task_vars=task_vars)
+            return result | self.run_locked(arguments, task_vars)
         if kind(source) != "path":
             source, login = split_login(source)
             arguments |= {"source": source} | ({"login": login} if login else {})
-            return result | self._execute_module(module_args=arguments, task_vars=task_vars)
+            return result | self.run_locked(arguments, task_vars)
         try:
-            return result | self._run_local(source, arguments, task_vars or {})
+            return result | self._run_local(source, arguments, task_vars)
         except SourceError as error:
             return result | {"failed": True, "msg": f"app {arguments.get('name')}: {error}"}
 
-    def _run_local(self, source: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _run_local(self, source: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         local = LocalSource(os.path.abspath(os.path.expanduser(source)), arguments.get("version"))
         arguments |= {"source": local.path, "revision": local.revision, "archive": None}
-        answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+        answer = self.run_locked(arguments, task_vars)
         if not answer.pop("wants_archive", False):
             return answer
         with tempfile.TemporaryDirectory(prefix="emperor-") as folder:
             self._make_tmp_path()
             remote = self._connection._shell.join_path(self._connection._shell.tmpdir, "source")
             arguments["archive"] = self._transfer_file(local.pack(folder), remote)
-        return self._execute_module(module_args=arguments, task_vars=task_vars)
+        return self.run_locked(arguments, task_vars)
 
 
 class LocalSource:

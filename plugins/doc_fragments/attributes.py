@@ -30,6 +30,6 @@ attributes:
 options: {}
 attributes:
   action:
-    description: An action plugin on the controller takes part, for sources that are there.
+    description: An action plugin on the controller takes part, for the deploy lock and for sources that are there.
     support: full
 """

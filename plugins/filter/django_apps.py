@@ -44,6 +44,7 @@ import re
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.emperor.web.plugins.module_utils._hooks import STEPS
 
 # Accounts of the base system and of packages that a web host has; an app with such a name would be that account.
 _RESERVED = frozenset(
@@ -76,6 +77,7 @@ _DEFAULTS: dict[str, Any] = {
     "probation": 0,
     "probation_errors": 3,
     "overlap": True,
+    "hooks": {},
     "collectstatic": True,
     "client_max_body_size": "",
     "nginx_config": "",
@@ -137,6 +139,7 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
         "domains": domains,
         "root": folder,
         "environment": _derived(domains, folder) | environment,
+        "hooks": _hooks(app.get("hooks") or {}, name),
         "emperor": {"name": name, "root": folder, "writable": [f"{folder}/shared", *(app.get("writable") or [])]},
     }  # fmt: skip
 
@@ -213,6 +216,27 @@ def _check_health(name: str, app: dict[str, Any]) -> None:
     for key, value, least in numbers:
         if value is not None and not (re.fullmatch(r"\d+", str(value)) and int(value) >= least):
             raise AnsibleFilterError(f"django_apps: {key} of app {name} is {value!r}; write a number, {least} or more")
+
+
+def _hooks(hooks: Any, name: str) -> dict[str, list[str]]:
+    """The commands of each step, as lists."""
+    sample = "write for example hooks: {before_migrate: python manage.py dumpdata --output /tmp/shop.json}"
+    if not isinstance(hooks, dict):
+        raise AnsibleFilterError(f"django_apps: hooks of app {name} is no mapping of steps to commands; {sample}")
+    completed = {}
+    for step, commands in hooks.items():
+        if step not in STEPS:
+            raise AnsibleFilterError(
+                f"django_apps: app {name} has a hook {step}, and there is no such step; use {', '.join(STEPS)}"
+            )
+        commands = [commands] if isinstance(commands, str) else commands or []
+        if not isinstance(commands, (list, tuple)) or not all(isinstance(one, str) and one.strip() for one in commands):
+            raise AnsibleFilterError(
+                f"django_apps: the hook {step} of app {name} is neither a command nor a list of commands; {sample}"
+            )
+        if commands:
+            completed[step] = [str(command) for command in commands]
+    return completed
 
 
 def _check_unique(kind: str, pairs: list[tuple[str, str]]) -> None:

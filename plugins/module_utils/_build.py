@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,7 @@ from ansible_collections.emperor.web.plugins.module_utils._files import (
     write_atomic,
 )
 from ansible_collections.emperor.web.plugins.module_utils._http import open_url
+from ansible_collections.emperor.web.plugins.module_utils._lock import step_variable
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError, account, run
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest, release_id
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
@@ -38,6 +39,7 @@ from ansible_collections.emperor.web.plugins.module_utils._uwsgi import VASSAL_F
 SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 PROGRAMS = "/usr/local/lib/emperor"
 _DONE = ".emperor.json"
+PENDING = "pending"
 _PLACEHOLDERS = (".gitkeep", ".keep", ".gitignore")
 
 
@@ -59,7 +61,8 @@ class Builder:
 
     @cached_property
     def network(self) -> dict[str, str]:
-        return _virtualenv.network_environment(self.options["index_url"], self.authorities, self.options["proxy"])
+        variables = _virtualenv.network_environment(self.options["index_url"], self.authorities, self.options["proxy"])
+        return variables | step_variable(self.layout.root)
 
     @cached_property
     def authorities(self) -> str:
@@ -148,8 +151,7 @@ class Builder:
         return self._report("unknown", "", None) | {"changed": True}
 
     def present(self) -> dict[str, Any]:
-        """Have the release built; returns what the module reports."""
-        self.check()
+        """Have the release built; returns what the module reports. For whoever has called C(check) and has the lock."""
         revision = self.revision()
         changed = self._folders()
         key = self.secret_key()
@@ -173,11 +175,21 @@ class Builder:
             "path": path,
             "virtualenv": os.path.join(path, "venv"),
             "environment_file": os.path.join(path, "env"),
+            "pending": self._pending(release),
         }
         if not manifest:  # check mode: what the sources will show is not known yet
             return report | {"project": os.path.join(path, "src"), "settings": "", "wsgi": ""}
         project = os.path.normpath(os.path.join(path, "src", manifest.project))
         return report | {"project": project, "settings": manifest.settings, "wsgi": manifest.wsgi}
+
+    def _pending(self, release: str) -> bool:
+        """Whether this release has yet to be deployed to the end, which C(pruned) notes; also after a run that died."""
+        marker = os.path.join(self.layout.release(release), PENDING)
+        if self.layout.live() == release:
+            return os.path.exists(marker)
+        if not self.check_mode and not os.path.exists(marker):
+            write_atomic(marker, "")
+        return True
 
     def _folders(self) -> bool:
         try:
@@ -396,7 +408,9 @@ class Builder:
         gone += self._unused_static(kept_manifests)
         if not self.check_mode:
             for path in gone:
-                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+                remove(path)
+            if self.layout.live():
+                remove(os.path.join(self.layout.release(self.layout.live() or ""), PENDING))
             self._forget_commits({manifest.revision for manifest in kept_manifests})
         return {"changed": bool(gone), "removed": sorted(gone), "live": self.layout.live() or ""}
 
@@ -424,6 +438,18 @@ def served_python() -> str | None:
         return None
     outcome = run(["uwsgi", "--plugin", "python3", "--python-version"], timeout=30)
     return ".".join(outcome.stdout.strip().split(".")[:2]) or None
+
+
+def remove(path: str) -> None:
+    """Remove a file or a folder; of a release or an environment first what says that it is finished."""
+    if not os.path.isdir(path):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        return
+    for name in ("release.json", _DONE):
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(path, name))
+    shutil.rmtree(path)
 
 
 def others(folder: str, kept: set[str | None]) -> list[str]:

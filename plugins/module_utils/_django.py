@@ -23,6 +23,7 @@ from ansible_collections.emperor.web.plugins.module_utils._environment import (
     secret_values,
     take_environment,
 )
+from ansible_collections.emperor.web.plugins.module_utils._lock import lost
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, UserError, run
 
 DJANGO_ARGUMENTS: dict[str, Any] = {
@@ -57,6 +58,9 @@ class DjangoModule:
         self.params = self.module.params
         self.check_mode = self.module.check_mode
         environment = take_environment(self.module)
+        reason = "" if self.check_mode else lost(self.params["environment_file"])
+        if reason:
+            self.module.fail_json(msg=reason)
         if self.params["environment_file"] and not self._not_built_yet():
             try:
                 environment = read_file(self.params["environment_file"]) | environment

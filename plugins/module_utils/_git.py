@@ -181,7 +181,7 @@ def _unreachable(access: Access, text: str, *, timed_out: bool = False) -> Sourc
 
 
 def has_commit(mirror: str, commit: str) -> bool:
-    """Whether the bare repository holds a commit with all its files."""
+    """Whether the bare repository holds a commit, or what a reference names."""
     if not os.path.isdir(mirror) or not shutil.which("git"):
         return False
     return run(["git", "-C", mirror, "cat-file", "-e", f"{commit}^{{commit}}"]).rc == 0
@@ -189,12 +189,16 @@ def has_commit(mirror: str, commit: str) -> bool:
 
 def fetch(access: Access, commit: str, mirror: str) -> None:
     """Get one commit into the bare repository, alone where the server allows it."""
-    if has_commit(mirror, commit):
-        return
-    if not os.path.isdir(mirror):
-        os.makedirs(mirror, mode=0o700)
-        run(["git", "init", "--quiet", "--bare", mirror])
     keep = f"refs/emperor/{commit}"
+    # A fetch that was killed may leave a commit without its files; the reference is written when all are there.
+    if has_commit(mirror, keep):
+        return
+    os.makedirs(mirror, mode=0o700, exist_ok=True)
+    for parent, _folders, names in os.walk(mirror):
+        for name in names:
+            if name.endswith(".lock"):  # nobody else works here: the app's deploy lock is held
+                os.unlink(os.path.join(parent, name))
+    run(["git", "init", "--quiet", "--bare", mirror])
     result = access.git(
         "fetch", "--quiet", "--depth=1", "--no-tags", "--", access.argument, f"+{commit}:{keep}", cwd=mirror
     )

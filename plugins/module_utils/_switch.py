@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import cached_property
 from typing import Any, NoReturn
 
 from ansible_collections.emperor.web.plugins.module_utils import _memory, _probation, _uwsgi
@@ -40,13 +41,14 @@ class Switch:
         self.vassals = Vassals(options, self.layout)
         self.health = Health(self.vassals, self.release, options)
         self.web = WebServer(options["confirm"], self.health.expected) if options["confirm"] else None
-        self.before = self._before()
         self.step = ""
         self.seconds: dict[str, float] = {}
         self.warnings: list[str] = []
+        self.by = os.environ.get("SUDO_USER") or "root"
 
-    def _before(self) -> str | None:
-        """The release to go back to."""
+    @cached_property
+    def before(self) -> str | None:
+        """The release to go back to, as it is when this is asked first: under the deploy lock."""
         live = self.layout.live()
         if live != self.release:
             return live if live and self.layout.manifest(live) else None
@@ -239,7 +241,7 @@ class Switch:
         manifest = self.layout.manifest(self.release)
         if manifest:
             known |= {"revision": manifest.revision, "version": manifest.version}
-        known |= {"by": os.environ.get("SUDO_USER") or "root", "seconds": self.seconds}
+        known |= {"by": self.by, "seconds": self.seconds}
         try:
             self.layout.record(known | entry)
         except OSError as error:

@@ -9,11 +9,14 @@
 from __future__ import annotations
 
 import functools
+import glob
 import hashlib
 import json
 import os
 import re
 import shutil
+import tempfile
+import time
 from dataclasses import dataclass, field
 
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
@@ -191,16 +194,27 @@ def ensure_uv(version: str, folder: str, python: str, environment: dict[str, str
     uv = os.path.join(target, "bin", "uv")
     if os.path.exists(uv):
         return uv
-    shutil.rmtree(target, ignore_errors=True)
-    install = [os.path.join(target, "bin", "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
-    for argv in ([python, "-m", "venv", target], [*install, f"uv=={version}"]):
-        outcome = run(argv, environment=environment, timeout=600)
-        if outcome.rc != 0:
+    # Under another name until it is whole: a run that is killed must not leave half of it, and two apps may want it.
+    os.makedirs(folder, exist_ok=True)
+    for left in glob.glob(os.path.join(folder, ".uv-*")):
+        if time.time() - os.stat(left).st_mtime > 3600:
+            shutil.rmtree(left, ignore_errors=True)
+    made = tempfile.mkdtemp(prefix=f".uv-{version}.", dir=folder)
+    try:
+        os.chmod(made, 0o755)
+        install = [os.path.join(made, "bin", "python"), "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+        for argv in ([python, "-m", "venv", made], [*install, f"uv=={version}"]):
+            outcome = run(argv, environment=environment, timeout=600)
+            if outcome.rc != 0:
+                raise SourceError(
+                    f"uv {version} cannot be installed: {outcome.last_lines()}; check the package index and proxy, "
+                    f"or use installer: pip"
+                )
+        if not os.path.exists(uv):
             shutil.rmtree(target, ignore_errors=True)
-            raise SourceError(
-                f"uv {version} cannot be installed: {outcome.last_lines()}; check the package index and proxy, "
-                f"or use installer: pip"
-            )
+            os.rename(made, target)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
     return uv
 
 

@@ -22,6 +22,7 @@ author:
 extends_documentation_fragment:
   - emperor.web.attributes
   - emperor.web.attributes.action
+  - emperor.web.deploy
 options:
   name:
     description: Name of the app, which is also the name of its user and group. Both have to exist.
@@ -34,9 +35,12 @@ options:
     description:
       - V(present) builds the release that the other options describe, unless it is there.
       - V(resolved) finds out what O(source) and O(version) mean and checks the other options, changing nothing.
-      - V(pruned) removes old releases and what belonged only to them, see O(keep).
+      - V(pruned) removes old releases and what belonged only to them, see O(keep). The live release counts as
+        deployed to the end from then on, see RV(pending).
+      - V(locked) takes the deploy lock for this run of Ansible, V(unlocked) gives it back if this run has it. Neither
+        counts as a change.
     type: str
-    choices: [present, resolved, pruned]
+    choices: [present, resolved, pruned, locked, unlocked]
     default: present
   source:
     description:
@@ -46,7 +50,7 @@ options:
       - Of a folder that is a Git work tree, the files that Git does not ignore are taken as they are. Of another
         folder all but virtual environments, caches, C(.env) and SQLite files.
       - User and password in a URL are handed over out of sight and appear in no output.
-      - Needed unless O(state=pruned).
+      - Needed with O(state=present) and O(state=resolved).
     type: str
   login:
     description: User and password for O(source), as in a URL; the action plugin moves here what the URL carries.
@@ -181,6 +185,19 @@ EXAMPLES = r"""
     version: main
     deploy_key: "{{ shop_deploy_key }}"
 
+- name: Build a release, and keep other runs away until this one has put it live and given the lock back
+  emperor.web.django_release:
+    name: shop
+    source: https://github.com/acme/shop.git
+    lock: run
+    lock_wait: 60
+  register: release
+
+- name: Let other runs deploy again
+  emperor.web.django_release:
+    name: shop
+    state: unlocked
+
 - name: Remove all but the newest five releases
   emperor.web.django_release:
     name: shop
@@ -204,6 +221,21 @@ live:
   returned: success
   type: str
   sample: 9e107d9d-372bb682
+pending:
+  description: Whether the release is not live, or its last deployment did not come to its end (O(state=pruned)).
+  returned: with O(state=present)
+  type: bool
+  sample: true
+deploy:
+  description: Names this run of Ansible; the same for all its tasks.
+  returned: always
+  type: str
+  sample: 5d41402abc4b2a76
+locked_by:
+  description: Who has the deploy lock.
+  returned: when another run has it
+  type: str
+  sample: "ann from laptop (pid 4711) since 2026-11-22 12:03:10 UTC, v1.4.2"
 path:
   description: Folder of the release.
   returned: with O(state=present)
@@ -247,14 +279,17 @@ from ansible_collections.emperor.web.plugins.module_utils._build import Builder,
 from ansible_collections.emperor.web.plugins.module_utils._environment import take_environment, url_passwords
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, full
 from ansible_collections.emperor.web.plugins.module_utils._git import CannotTell
+from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, Holder, Lock, locked
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError, kind
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
 
-ARGUMENTS = {
+STATES = ["present", "resolved", "pruned", "locked", "unlocked"]
+
+ARGUMENTS = LOCK_ARGUMENTS | {
     "name": {"type": "str", "required": True},
     "root": {"type": "path"},
-    "state": {"type": "str", "choices": ["present", "resolved", "pruned"], "default": "present"},
+    "state": {"type": "str", "choices": STATES, "default": "present"},
     "source": {"type": "str"},
     "login": {"type": "str", "no_log": True},
     "version": {"type": "str"},
@@ -300,8 +335,28 @@ def resolved(builder: Builder) -> dict:
         return {"changed": False, "msg": str(reason), "live": builder.layout.live() or ""}
 
 
-def main() -> None:
+def act(module: AnsibleModule, builder: Builder) -> dict:
     """Do what O(state) asks for."""
+    state, root = module.params["state"], builder.layout.root
+    if state == "unlocked":
+        if module.params["holder"] and not module.check_mode:
+            Lock(builder.options["name"], root).release(Holder(**module.params["holder"]).token)
+        return {"changed": False}
+    if state == "resolved":
+        return resolved(builder)
+    if state == "pruned":
+        with locked(module, root, what="pruning"):
+            return builder.pruned()
+    builder.check()
+    if state == "locked":
+        module.params["lock"] = "run"
+    what = module.params["version"] or module.params["source"] or "no release yet"
+    with locked(module, root, what=what, take=True):
+        return builder.present() if state == "present" else {"changed": False}
+
+
+def main() -> None:
+    """Check the options, and report."""
     module = AnsibleModule(
         argument_spec=ARGUMENTS,
         required_if=[("state", state, ("source",)) for state in ("present", "resolved")],
@@ -311,17 +366,13 @@ def main() -> None:
     for url in (module.params["index_url"], module.params["proxy"], f"x://{module.params['login']}@x"):
         module.no_log_values |= url_passwords(url or "")
     builder = Builder(module.params, environment, module.check_mode)
+    local = module.params["state"] in ("present", "resolved") and kind(module.params["source"]) == "path"
     try:
-        if module.params["state"] == "pruned":
-            result = builder.pruned()
-        elif kind(module.params["source"]) == "path" and not (module.params["revision"] or module.params["archive"]):
+        if local and not (module.params["revision"] or module.params["archive"]):
             module.fail_json(
                 msg="a source on the controller needs the action plugin; run the module as a task of a playbook"
             )
-        elif module.params["state"] == "resolved":
-            result = resolved(builder)
-        else:
-            result = builder.present()
+        result = act(module, builder)
     except WantsArchive:
         module.exit_json(changed=False, wants_archive=True)  # the action plugin sends it and calls again
     except CannotTell as reason:
@@ -341,7 +392,7 @@ def difference(result: dict) -> dict:
     """Which release there will be, or which are gone, as Ansible's diff."""
     if "removed" in result:
         return {"before": "".join(f"{path}\n" for path in result["removed"]), "after": ""}
-    if not result["changed"]:
+    if not result["changed"] or "release" not in result:
         return {}
     return {"before": f"live: {result['live'] or 'none'}\n", "after": f"built: {result['release']}\n"}
 

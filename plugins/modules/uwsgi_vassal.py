@@ -25,6 +25,8 @@ author:
   - The emperor.web authors (@emperor-web)
 extends_documentation_fragment:
   - emperor.web.attributes
+  - emperor.web.attributes.action
+  - emperor.web.deploy
 options:
   name:
     description: Name of the app.
@@ -184,6 +186,16 @@ step:
   returned: on failure
   type: str
   sample: start
+deploy:
+  description: Names this run of Ansible; the same for all its tasks.
+  returned: always
+  type: str
+  sample: 5d41402abc4b2a76
+locked_by:
+  description: Who has the deploy lock.
+  returned: when another run has it
+  type: str
+  sample: "ann from laptop (pid 4711) since 2026-11-22 12:03:10 UTC, v1.4.2"
 log:
   description:
     - The last lines that the app's Emperor and its vassals wrote. After a failed O(probation) the errors in
@@ -196,11 +208,12 @@ log:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
+from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, locked
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._switch import Switch
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
 
-ARGUMENTS = {
+ARGUMENTS = LOCK_ARGUMENTS | {
     "name": {"type": "str", "required": True},
     "release": {"type": "str", "required": True},
     "root": {"type": "path"},
@@ -238,8 +251,21 @@ def check(options: dict) -> None:
         raise SwitchError(f"health_path: {options['health_path']!r} is no path; write for example /healthz")
 
 
-def main() -> None:
+def switched(module: AnsibleModule, switch: Switch, by: str) -> dict:
     """Compare what is live with what is wanted, and switch when they differ."""
+    switch.by = by
+    before = switch.layout.live() or ""
+    changed = switch.needed()
+    report = {"release": switch.release, "previous": before, "changed": changed}
+    if changed:
+        report["diff"] = {"before": f"live: {before or 'none'}\n", "after": f"live: {switch.release}\n"}
+    if not module.check_mode:
+        report |= switch.go() if changed else switch.confirm_live()
+    return report
+
+
+def main() -> None:
+    """Do it under the app's deploy lock."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     app = module.params["name"]
     try:
@@ -247,14 +273,9 @@ def main() -> None:
         switch = Switch(module.params)
     except SwitchError as error:
         module.fail_json(msg=f"app {app}: {error}")
-    before = switch.layout.live() or ""
     try:
-        changed = switch.needed()
-        report = {"release": module.params["release"], "previous": before, "changed": changed}
-        if changed:
-            report["diff"] = {"before": f"live: {before or 'none'}\n", "after": f"live: {module.params['release']}\n"}
-        if not module.check_mode:
-            report |= switch.go() if changed else switch.confirm_live()
+        with locked(module, switch.layout.root, what=module.params["release"]) as holder:
+            report = switched(module, switch, holder.by)
     except (SwitchError, UwsgiError, UserError, OSError) as error:
         for warning in switch.warnings:
             module.warn(warning)

@@ -99,6 +99,10 @@ EARLY = {
         {"django_apps": [GOOD | {"uwsgi": {"chdir": "/tmp"}}]},
         ["uwsgi: chdir is set by the release itself"],
     ),
+    "hook of no step": (
+        {"django_apps": [GOOD | {"hooks": {"before_build": "true"}}]},
+        ["app probe has a hook before_build", "use before_check, after_check"],
+    ),
     "locale that is not UTF-8": ({"django_apps": [GOOD], "locale_default": "en_US"}, ["en_US", "de_DE.UTF-8"]),
     "size that Nginx does not know": ({"django_apps": [GOOD], "nginx_client_max_body_size": "20 MB"}, ["20 MB", "20m"]),
 }

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
         # The Emperor tells its vassals by these how to speak to it.
         inherited = {name: value for name, value in os.environ.items() if name.startswith("UWSGI_")}
     elif len(arguments) >= 2:
-        release, program, inherited = os.path.realpath(arguments[0]), arguments[1:], terminal()
+        release, program, inherited = os.path.realpath(arguments[0]), arguments[1:], passed_on()
     else:
         sys.exit(f"usage: {sys.argv[0]} RELEASE PROGRAM [ARGUMENT ...]")
     try:
@@ -55,9 +55,9 @@ def release_of_vassal(path: str) -> str:
     sys.exit(f"{path} names no release")
 
 
-def terminal() -> dict[str, str]:
-    """What an interactive program needs to know of the terminal it runs in."""
-    return {name: os.environ[name] for name in ("TERM", "COLUMNS", "LINES") if name in os.environ}
+def passed_on() -> dict[str, str]:
+    """What a program needs to know of its terminal, and by what a hook is found whose module was killed."""
+    return {name: os.environ[name] for name in ("TERM", "COLUMNS", "LINES", "EMPEROR_STEP") if name in os.environ}
 
 
 def become(user: str) -> None:

@@ -213,13 +213,15 @@ def test_a_vassal_gets_its_environment_and_the_way_to_its_emperor(run_py, releas
     assert environment == ENVIRONMENT | {"UWSGI_EMPEROR_FD": "7", "UWSGI_VASSAL_NAME": "x.ini"}
 
 
-def test_terminal(run_py, monkeypatch):
-    for name in ("TERM", "COLUMNS", "LINES"):
+def test_passed_on(run_py, monkeypatch):
+    for name in ("TERM", "COLUMNS", "LINES", "EMPEROR_STEP"):
         monkeypatch.delenv(name, raising=False)
-    assert run_py.terminal() == {}
-    monkeypatch.setenv("TERM", "vt100")
+    assert run_py.passed_on() == {}
+    passed = {"TERM": "vt100", "EMPEROR_STEP": "/srv/django/shop 4711 12345"}
+    for name, value in passed.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("SHELL", "/bin/sh")
-    assert run_py.terminal() == {"TERM": "vt100"}
+    assert run_py.passed_on() == passed
 
 
 def test_read_json_is_utf8_whatever_the_locale(release):

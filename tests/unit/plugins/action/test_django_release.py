@@ -9,6 +9,7 @@ import tarfile
 from types import SimpleNamespace
 
 import pytest
+from ansible.plugins.action import ActionBase
 from ansible_collections.emperor.web.plugins.action.django_release import ActionModule, LocalSource, split_login
 from ansible_collections.emperor.web.plugins.module_utils._source import (
     SourceError,
@@ -163,11 +164,15 @@ def action(monkeypatch, tmp_path):
     def run(arguments: dict, *answers: dict) -> tuple[dict, Host]:
         host = Host(list(answers) or [{"changed": False}])
         plugin = ActionModule.__new__(ActionModule)
-        plugin._task = SimpleNamespace(args=arguments, async_val=False)
+        plugin._task = SimpleNamespace(args=arguments, async_val=False, environment=None)
+        plugin._playbook = os.getppid()
         shell = SimpleNamespace(tmpdir="/remote/tmp", join_path=os.path.join)
         plugin._connection = SimpleNamespace(_shell=shell)
 
         def execute(module_args, task_vars):
+            holder = module_args.pop("holder")
+            assert holder["pid"] == os.getppid()
+            assert plugin._task.environment == [{"EMPEROR_DEPLOY": holder["token"]}]
             host.calls.append(dict(module_args))
             return dict(host.answers.pop(0))
 
@@ -175,7 +180,7 @@ def action(monkeypatch, tmp_path):
             host.sent.append(names_in(local))
             return remote
 
-        monkeypatch.setattr(ActionModule.__mro__[1], "run", lambda _self, _tmp, _task_vars: {})
+        monkeypatch.setattr(ActionBase, "run", lambda _self, _tmp, _task_vars: {})
         monkeypatch.setattr(plugin, "_execute_module", execute)
         monkeypatch.setattr(plugin, "_transfer_file", transfer)
         monkeypatch.setattr(plugin, "_make_tmp_path", lambda: None)

@@ -30,6 +30,40 @@ def refusal(*apps, **options) -> str:
     return str(error.value)
 
 
+# Hooks.
+
+
+def test_hooks_are_lists_of_commands():
+    hooks = {
+        "before_migrate": "python manage.py dumpdata -o a,b",
+        "after_switch": ["true", "echo é"],
+        "after_check": [],
+    }
+    [completed] = django_apps([app(hooks=hooks)])
+    assert completed["hooks"] == {
+        "before_migrate": ["python manage.py dumpdata -o a,b"],
+        "after_switch": ["true", "echo é"],
+    }
+    assert django_apps([app()])[0]["hooks"] == django_apps([app(hooks=None)])[0]["hooks"] == {}
+
+
+@pytest.mark.parametrize(
+    ("hooks", "said"),
+    [
+        (
+            {"before_build": "true"},
+            "app shop has a hook before_build, and there is no such step; use before_check, after_",
+        ),
+        (["true"], "hooks of app shop is no mapping of steps to commands; write for example hooks: {before_migrate: "),
+        ({"after_check": {"cmd": "true"}}, "the hook after_check of app shop is neither a command nor a list of"),
+        ({"after_check": ["true", 1]}, "the hook after_check of app shop is neither a command nor a list of"),
+        ({"after_check": [" "]}, "the hook after_check of app shop is neither a command nor a list of"),
+    ],
+)
+def test_bad_hooks_are_refused(hooks, said):
+    assert said in refusal(app(hooks=hooks))
+
+
 # What is refused.
 
 

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -92,7 +93,9 @@ class App:
         return Builder(options | changes, environment or {}, check)
 
     def present(self, **changes) -> dict:
-        return self.builder(**changes).present()
+        builder = self.builder(**changes)
+        builder.check()
+        return builder.present()
 
     def tree(self) -> dict[str, tuple]:
         """All below the app's folder, with modes and times of change."""
@@ -144,6 +147,7 @@ def test_what_a_release_consists_of(app):
         "project": f"{release}/src",
         "virtualenv": f"{release}/venv",
         "environment_file": f"{release}/env",
+        "pending": True,
         "settings": "shop.settings",
         "wsgi": "shop.wsgi:application",
     }
@@ -464,6 +468,35 @@ def test_old_releases_are_removed_with_what_was_only_theirs(five):
     assert sorted(os.listdir(five.root / "static" / "sub")) == ["0.css", "1.css", "4.css"]
     assert sorted(os.listdir(five.root / "venvs")) == ["venv-0", "venv-2"]
     assert not five.builder(keep=1).pruned()["changed"]
+
+
+def test_what_is_removed_only_in_part_is_not_finished(five, monkeypatch):
+    def killed(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_build.shutil, "rmtree", killed)
+    Path(five.root, "venvs/venv-1", ".emperor.json").touch()
+    foretold = five.builder(check=True, keep=1).pruned()["removed"]
+    for path in foretold:
+        if os.path.isdir(path):
+            with pytest.raises(KeyboardInterrupt):
+                _build.remove(path)
+    layout = five.builder().layout
+    assert [bool(layout.manifest(name)) for name in RELEASES] == [True, True, False, False, True]
+    assert not Path(five.root, "venvs/venv-1", ".emperor.json").exists()
+
+
+def test_a_release_is_pending_until_it_is_deployed_to_the_end(app):
+    first = app.present(environment={"A": "1"})
+    assert first["pending"] and app.present(environment={"A": "1"})["pending"]
+    _files.replace_link(app.builder().layout.current, f"releases/{first['release']}")
+    assert app.present(environment={"A": "1"})["pending"], "the run may have died after the switch"
+    assert app.present(check=True, environment={"A": "1"})["pending"]
+    app.builder(check=True).pruned()
+    assert app.present(environment={"A": "1"})["pending"]
+    app.builder().pruned()
+    assert not app.present(environment={"A": "1"})["pending"]
+    assert app.present(check=True, environment={"A": "2"})["pending"]
 
 
 def test_commits_of_removed_releases_are_forgotten(app):

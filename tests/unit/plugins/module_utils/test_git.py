@@ -9,6 +9,9 @@ import os
 import re
 import shutil
 import stat
+import subprocess
+from functools import partial
+from pathlib import Path
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import _git
@@ -182,6 +185,34 @@ def test_a_fetched_commit_is_kept_whatever_becomes_of_its_branch(repository, mir
     commit = repository.commit({"manage.py": "1"})
     fetch(Access(repository.url), commit, mirror)
     assert kept(mirror) == [commit]
+
+
+def test_a_fetch_that_was_killed_is_done_again(repository, mirror, tmp_path):
+    """The commit is there, its files are not, and the reference's lock is left."""
+    commit = repository.commit({"manage.py": "1"})
+    fetch(Access(repository.url), commit, mirror)
+    run = partial(subprocess.run, check=True, capture_output=True, text=True)
+    tree = run(["git", "-C", mirror, "rev-parse", f"{commit}^{{tree}}"]).stdout.strip()
+    run(["git", "-C", mirror, "update-ref", "-d", f"refs/emperor/{commit}"])
+    packs = list(Path(mirror, "objects/pack").glob("*.pack"))
+    for pack in packs:
+        moved = pack.rename(tmp_path / pack.name)
+        run(["git", "-C", mirror, "unpack-objects", "-q"], stdin=moved.open(), text=False)
+    for index in Path(mirror, "objects/pack").glob("*"):
+        index.unlink()
+    Path(mirror, "objects", tree[:2], tree[2:]).unlink()
+    for lock in (f"refs/emperor/{commit}.lock", "shallow.lock", "packed-refs.lock", "config.lock"):
+        Path(mirror, lock).touch()
+    assert has_commit(mirror, commit)
+    fetch(Access(repository.url), commit, mirror)
+    assert files_of(exported(mirror, commit, tmp_path)) == {"manage.py": "1"}
+
+
+def test_a_mirror_that_is_barely_begun_is_used(repository, mirror, tmp_path):
+    commit = repository.commit({"manage.py": "1"})
+    os.makedirs(mirror)
+    fetch(Access(repository.url), commit, mirror)
+    assert files_of(exported(mirror, commit, tmp_path)) == {"manage.py": "1"}
 
 
 def test_a_commit_that_no_branch_leads_to_is_named(repository, mirror):

@@ -454,6 +454,30 @@ def test_the_first_release_stays_when_the_web_server_does_not_know_it(stage, emp
     assert stage.inis() == [OLD]
 
 
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_run_that_died_before_it_confirmed_is_confirmed_or_undone(stage, emperor, live, web_server, confirmed):
+    class Died(BaseException):
+        pass
+
+    def die():
+        raise Died
+
+    killed = stage.switch(confirm=web_server.url)
+    killed._confirm = die
+    with pytest.raises(Died):
+        killed.go()
+    assert (stage.layout.live(), stage.inis()) == (NEW, [OLD, NEW])
+    if confirmed:
+        assert stage.switch(confirm=web_server.url).go()["served"] == NEW
+        assert stage.inis() == [NEW]
+        assert stage.history()[-1]["previous"] == OLD
+        return
+    web_server.answer.fixed = (502, None)
+    with pytest.raises(SwitchError, match=f"{OLD} is live again"):
+        stage.switch(confirm=web_server.url).go()
+    assert_nothing_happened(stage)
+
+
 # A second run.
 
 

@@ -9,7 +9,9 @@ import json
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive
 from ansible_collections.emperor.web.plugins.module_utils._git import CannotTell
+from ansible_collections.emperor.web.plugins.module_utils._lock import Holder, Lock
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
+from ansible_collections.emperor.web.plugins.module_utils._release import Layout
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
 from ansible_collections.emperor.web.plugins.modules import django_release
@@ -43,6 +45,7 @@ def builder(monkeypatch, tmp_path):
     for name in does:
         monkeypatch.setattr(Builder, name, act(name))
     does["seen"] = seen
+    monkeypatch.setattr(Builder, "layout", Layout(str(tmp_path)))
     return does
 
 
@@ -178,3 +181,50 @@ def test_a_bad_variable_is_refused(run_module, builder):
     result = run_module(django_release, GIT | {"environment": {"A-B": "1"}})
     assert "'A-B' is no valid variable name" in result["msg"]
     assert builder["seen"] == []
+
+
+# The deploy lock.
+
+
+HOLDER = {"token": "f00d", "by": "ann", "host": "laptop", "system": "another", "pid": 4711, "started": "1"}
+
+
+def test_a_run_takes_the_lock_keeps_it_and_gives_it_back(run_module, builder, tmp_path):
+    lock = Lock("shop", str(tmp_path))
+    run = {"name": "shop", "root": str(tmp_path), "holder": HOLDER}
+
+    def call(**options) -> dict:
+        result = run_module(django_release, run | options)
+        assert result.pop("failed", False) is ("msg" in result)
+        return result
+
+    assert call(state="unlocked")["changed"] is False
+    builder["present"] = BUILT | {"changed": False}
+    assert call(**GIT, version="v1.4.2", lock="run")["changed"] is False
+    assert str(lock.holder()).startswith("ann from laptop (pid 4711) since ")
+    builder["pruned"] = {"changed": False, "removed": [], "live": "x"}
+    call(state="pruned", lock="run")
+    busy = run_module(django_release, run | GIT | {"holder": HOLDER | {"token": "beef"}})
+    assert "app shop is being deployed by ann from laptop" in busy["msg"] and busy["msg"].count("v1.4.2") == 1
+    assert call(state="unlocked")["changed"] is False
+    assert lock.holder() is None
+    assert "not this run's any more" in call(state="pruned", lock="run")["msg"]
+    assert call(state="locked")["changed"] is False
+    assert lock.holder().token == "f00d"
+
+
+def test_a_task_keeps_no_lock(run_module, builder, tmp_path):
+    for state in ("present", "pruned"):
+        builder["pruned"] = {"changed": False, "removed": [], "live": "x"}
+        run_module(django_release, GIT | {"root": str(tmp_path), "state": state})
+        assert Lock("shop", str(tmp_path)).holder() is None
+
+
+def test_check_mode_neither_needs_nor_takes_the_lock(run_module, builder, tmp_path):
+    Lock("shop", str(tmp_path)).acquire(Holder(**HOLDER))
+    assert run_module(django_release, GIT | {"root": str(tmp_path)}, check=True)["changed"] is True
+    assert run_module(django_release, {"name": "shop", "root": str(tmp_path), "state": "locked"}, check=True)
+    run_module(
+        django_release, {"name": "shop", "root": str(tmp_path), "state": "unlocked", "holder": HOLDER}, check=True
+    )
+    assert Lock("shop", str(tmp_path)).holder().token == "f00d"
