@@ -89,7 +89,7 @@ class Switch:
         before = self.layout.live()
         entry = {"time": round(time.time(), 3), "release": self.release, "previous": before or ""}
         entry |= {"revision": self.manifest.revision, "version": self.manifest.version}
-        entry |= {"by": os.environ.get("SUDO_USER") or "root"}
+        entry |= {"by": os.environ.get("SUDO_USER") or "root", "action": self.options.get("action", "release")}
         try:
             self._timed("start", self._start)
             self._timed("publish", self._publish)

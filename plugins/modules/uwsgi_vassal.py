@@ -69,6 +69,11 @@ options:
       - URL on this host where the web server listens, for example V(http://127.0.0.1/); the path is O(health_path).
       - Not asked unless given.
     type: str
+  action:
+    description: What the app's history calls this, V(rollback) for going back to a release that was live before.
+    type: str
+    choices: [release, rollback]
+    default: release
   drain:
     description: Seconds that the vassal before has to finish its requests.
     type: int
@@ -89,6 +94,7 @@ EXAMPLES = r"""
     name: shop
     release: 9e107d9d-372bb682
     host: shop.example.com
+    action: rollback
 
 - name: Accept only one answer, from an app that needs a minute and a half to start
   emperor.web.uwsgi_vassal:
@@ -147,6 +153,7 @@ ARGUMENTS = {
     "https": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 60},
     "confirm": {"type": "str"},
+    "action": {"type": "str", "choices": ["release", "rollback"], "default": "release"},
     "drain": {"type": "int", "default": 60},
 }
 
