@@ -53,6 +53,7 @@ class AppInfo:
     def _release(self, manifest: Manifest, live: str) -> dict[str, Any]:
         folder = self.layout.release(manifest.id)
         return {
+            "app": self.name,
             "release": manifest.id,
             "live": manifest.id == live,
             "failed": manifest.id != live and failed(self.history, manifest.id),

@@ -60,10 +60,7 @@ class Pause:
             time.sleep(_POLL)
             workers = self._stats(stats_path)["workers"]
             if all(worker["status"] in ("pause", "cheap") for worker in workers):
-                # One that was just about to look for a request has not noticed yet, and would take one more.
-                for worker in workers:
-                    self._signal(worker["pid"])
-                time.sleep(_POLL)
+                self._wake(workers)  # one that was about to look for a request would take one more
                 return
         self.end()
         raise PauseError(
@@ -77,13 +74,14 @@ class Pause:
             record = self._record()
             if not record:
                 return False
-            for _attempt in range(3):
-                if not self._shows_pause(record):
-                    break
+            # Without evidence, as all workers are busy, the record counts at first, and later the signal that was sent.
+            if self._shows_pause(record, seconds=_EVIDENCE_SECONDS, otherwise=True):
                 self._toggle(record["pid"])
                 time.sleep(2 * _POLL)
-            else:
-                raise PauseError(f"the workers do not go on; restart the app: systemctl restart uwsgi-emperor@{self.name}")
+                if self._shows_pause(record, seconds=1, otherwise=False):
+                    raise PauseError(f"it does not go on; restart it: systemctl restart uwsgi-emperor@{self.name}")
+                # One that was about to wait when the signal came has not noticed.
+                self._wake((read_stats(record["stats"]) or {"workers": []})["workers"])
             os.unlink(self.record_path)
         return True
 
@@ -91,9 +89,9 @@ class Pause:
         """Stop the timer, which has nothing to do any more."""
         subprocess.run(["systemctl", "stop", f"{self.unit}.timer"], capture_output=True, check=False)
 
-    def _shows_pause(self, record: dict[str, Any]) -> bool:
+    def _shows_pause(self, record: dict[str, Any], *, seconds: float, otherwise: bool) -> bool:
         """Whether the workers wait; workers that are all busy do not show it before one has finished."""
-        deadline = time.monotonic() + _EVIDENCE_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             stats = read_stats(record["stats"])
             if stats and stats["pid"] != record["pid"]:
@@ -101,10 +99,8 @@ class Pause:
             states = {worker["status"] for worker in stats["workers"]} if stats else set()
             if states & {"pause", "idle"}:
                 return "pause" in states
-            if not self._record():
-                return False
             time.sleep(_POLL)
-        return True
+        return otherwise
 
     def _stats(self, path: str) -> dict[str, Any]:
         stats = read_stats(path)
@@ -120,6 +116,14 @@ class Pause:
     def _toggle(self, pid: int) -> None:
         if not self._signal(pid):
             raise PauseError("its uWSGI master ended meanwhile; run again")
+
+    def _wake(self, workers: list[dict[str, Any]]) -> None:
+        """Have workers look at what they have been told; one that was just born still takes signals as its master."""
+        time.sleep(_POLL)
+        for worker in workers:
+            if worker["pid"] and time.time() - worker["last_spawn"] > 2:
+                self._signal(worker["pid"])
+        time.sleep(_POLL)
 
     def _signal(self, pid: int) -> bool:
         """Signal a process of the app's; what the app says about itself must not make root signal another one."""

@@ -117,7 +117,8 @@ apps:
       type: list
       elements: dict
       sample:
-        - release: 3f2a9c1b-7d04e6aa
+        - app: shop
+          release: 3f2a9c1b-7d04e6aa
           live: true
           failed: false
           revision: 3f2a9c1b5d7e8f90112233445566778899aabbcc
