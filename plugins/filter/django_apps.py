@@ -160,7 +160,9 @@ def _maintenance(name: str, given: dict[str, Any]) -> dict[str, Any]:
             ) from None
     seconds = given.get("retry_after")
     if seconds is not None and int(seconds) < 1:
-        raise AnsibleFilterError(f"django_apps: maintenance.retry_after of app {name} is {seconds}; give seconds, 1 or more")
+        raise AnsibleFilterError(
+            f"django_apps: maintenance.retry_after of app {name} is {seconds}; give seconds, 1 or more"
+        )
     return {
         "page": text,
         "retry_after": 300 if seconds is None else int(seconds),

@@ -46,7 +46,9 @@ class AppInfo:
             "lock": self._lock(),
             "releases": [self._release(found, live) for found in reversed(self.layout.finished())],
             "vassals": self.vassals(),
-            "history": [entry | {"time": moment(entry["time"])} for entry in self.history[-entries:]] if entries else [],
+            "history": [entry | {"time": moment(entry["time"])} for entry in self.history[-entries:]]
+            if entries
+            else [],
             "health": ask(question, os.path.join(self.run_directory, f"{live}.sock")) if question and live else {},
         }
 
@@ -114,11 +116,11 @@ def read_history(path: str) -> list[dict[str, Any]]:
 
 
 def last_live(history: list[dict[str, Any]], release: str, other_before: bool = False) -> dict[str, Any] | None:
-    """The entry of when a release went live last; of those that only restarted it, none if another was before."""
+    """The entry of when a release went live last; or when it last followed another one."""
     for entry in reversed(history):
-        if entry["release"] == release and entry["result"] == "live":
-            if not other_before or entry.get("previous") not in ("", None, release):
-                return entry
+        counts = not other_before or entry.get("previous") not in ("", None, release)
+        if entry["release"] == release and entry["result"] == "live" and counts:
+            return entry
     return None
 
 

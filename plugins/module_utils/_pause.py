@@ -152,7 +152,9 @@ class Pause:
         command += ["--timer-property=AccuracySec=100ms", sys.executable, "-I", program, self.name, self.folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise PauseError(f"systemd takes no timer that would end the pause, so there is none: {done.stderr.strip()}")
+            raise PauseError(
+                f"systemd takes no timer that would end the pause, so there is none: {done.stderr.strip()}"
+            )
 
     def _record(self) -> dict[str, Any]:
         """The pause on record; none if the master that it was asked of is gone."""

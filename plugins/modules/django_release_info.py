@@ -11,8 +11,8 @@ module: django_release_info
 short_description: Tell which releases of an app there are, which one is live, and how it is
 version_added: 0.1.0
 description:
-  - Reads what M(emperor.web.django_release) and M(emperor.web.uwsgi_vassal) left on the host, and asks the app's Emperor
-    and its vassals what they do.
+  - Reads what M(emperor.web.django_release) and M(emperor.web.uwsgi_vassal) left on the host, and asks the app's
+    Emperor and its vassals what they do.
   - Changes nothing. An app that was never deployed is reported as one without releases.
 author:
   - The emperor.web authors (@emperor-web)
@@ -41,8 +41,9 @@ options:
     default: 10
   health:
     description:
-      - How to ask the live releases whether they are well, by the app's name. Each may have C(host), V(localhost) unless
-        given, C(path), V(/), C(status), V(200-399\,401\,403), C(https), V(false), and C(timeout) in seconds, V(10).
+      - How to ask the live releases whether they are well, by the app's name. Each may have C(host), V(localhost)
+        unless given, C(path), V(/), C(status), V(200-399\,401\,403), C(https), V(false), and C(timeout) in
+        seconds, V(10).
       - An app that is not named here is not asked.
     type: dict
     default: {}
@@ -58,9 +59,20 @@ EXAMPLES = r"""
         path: /healthz
   register: info
 
-- name: Stop when the shop is not well
-  ansible.builtin.assert:
-    that: (info.apps | selectattr('name', 'eq', 'shop') | first).health.healthy
+- name: Wait until a worker has time
+  emperor.web.django_release_info:
+    name: shop
+    history: 0
+  register: info
+  until: info.apps[0].vassals | sum(attribute='busy') < info.apps[0].vassals | sum(attribute='workers')
+  retries: 10
+  delay: 1
+
+- name: Read the whole history of an app that is elsewhere
+  emperor.web.django_release_info:
+    name: shop
+    root: /data/django
+    history: 100000
 """
 
 RETURN = r"""
@@ -69,6 +81,7 @@ apps:
   returned: success
   type: list
   elements: dict
+  sample: [{name: shop, live: 3f2a9c1b-7d04e6aa, previous: 9e107d9d-372bb682, since: "2026-11-22T20:15:03Z"}]
   contains:
     name:
       description: Name of the app.

@@ -11,8 +11,8 @@ module: uwsgi_pause
 short_description: Have requests for an app wait for a moment, without losing one
 version_added: 0.1.0
 description:
-  - Pauses the workers of the live release. Requests that were being worked on are finished first; later ones wait in the
-    socket's queue, and are answered when the app goes on.
+  - Pauses the workers of the live release. Requests that were being worked on are finished first; later ones wait in
+    the socket's queue, and are answered when the app goes on.
   - It is meant for a short step that must not meet requests, such as a migration that locks a table.
   - A timer of systemd on the host ends each pause after O(seconds), whatever becomes of Ansible meanwhile.
 author:
@@ -42,8 +42,8 @@ options:
     default: 30
   drain:
     description:
-      - Seconds that requests which are being worked on have to finish. If one takes longer, the app goes on and the task
-        fails.
+      - Seconds that requests which are being worked on have to finish. If one takes longer, the app goes on and the
+        task fails.
     type: int
     default: 10
   root:
@@ -59,22 +59,21 @@ notes:
 """
 
 EXAMPLES = r"""
-- name: Change what must not be asked for meanwhile
-  block:
-    - name: Have requests wait
-      emperor.web.uwsgi_pause:
-        name: shop
-        seconds: 20
+- name: Have requests wait, for twenty seconds at most
+  emperor.web.uwsgi_pause:
+    name: shop
+    seconds: 20
 
-    - name: Swap the tables
-      community.postgresql.postgresql_query:
-        login_db: shop
-        query: ALTER TABLE price RENAME TO price_old; ALTER TABLE price_new RENAME TO price
-  always:
-    - name: Let the shop go on
-      emperor.web.uwsgi_pause:
-        name: shop
-        state: running
+- name: Answer them, in the part "always" of the block that did something meanwhile
+  emperor.web.uwsgi_pause:
+    name: shop
+    state: running
+
+- name: Have requests wait, once those that take half a minute are finished
+  emperor.web.uwsgi_pause:
+    name: shop
+    seconds: 45
+    drain: 40
 """
 
 RETURN = r"""
