@@ -132,7 +132,9 @@ def release_before(history: list[dict[str, Any]], release: str) -> str:
 
 def failed(history: list[dict[str, Any]], release: str) -> bool:
     """Whether a release did not get live, or did not stay it, when that was last tried."""
-    results = [entry["result"] for entry in history if entry["release"] == release]
+    # What was found before anything was tried says nothing about the release.
+    tried = [entry for entry in history if entry["release"] == release and entry.get("step") != "preflight"]
+    results = [entry["result"] for entry in tried]
     return bool(results) and results[-1] != "live"
 
 

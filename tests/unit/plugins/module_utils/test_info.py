@@ -41,6 +41,10 @@ def test_a_release_has_failed_when_its_last_attempt_has(results, expected):
     assert failed([entry("a", result=result) for result in results] + [entry("b")], "a") is expected
 
 
+def test_what_keeps_a_release_from_being_tried_is_not_its_failure():
+    assert failed([entry("a"), entry("a", result="failed", step="preflight")], "a") is False
+
+
 def test_a_time_is_utc():
     assert moment(0) == "1970-01-01T00:00:00Z"
 
