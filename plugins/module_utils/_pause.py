@@ -54,7 +54,12 @@ class Pause:
             stats = self._stats(stats_path)
             self._arm(seconds)
             self._write({"pid": stats["pid"], "stats": stats_path, "until": time.time() + seconds})
-            self._toggle(stats["pid"])
+            try:
+                self._toggle(stats["pid"])
+            except PauseError:
+                os.unlink(self.record_path)
+                self.disarm()
+                raise
         deadline = time.monotonic() + drain
         while time.monotonic() < deadline:
             time.sleep(_POLL)
