@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 _POLL = 0.05
@@ -53,23 +53,32 @@ class Pause:
         with self._locked():
             stats = self._stats(stats_path)
             self._arm(seconds)
-            self._write({"pid": stats["pid"], "stats": stats_path, "until": time.time() + seconds})
+            self._write({"pid": stats["pid"], "started": started(stats["pid"]), "stats": stats_path})
             try:
-                self._toggle(stats["pid"])
+                if not any(worker["status"] == "pause" for worker in stats["workers"]):  # by somebody's hand
+                    self._toggle(stats["pid"])
             except PauseError:
                 os.unlink(self.record_path)
                 self.disarm()
                 raise
-        deadline = time.monotonic() + drain
+        try:
+            self._drain(stats_path, drain)
+        except PauseError:
+            self.end()
+            self.disarm()
+            raise
+
+    def _drain(self, stats_path: str, seconds: float) -> None:
+        """Wait until no worker has a request."""
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(_POLL)
             workers = self._stats(stats_path)["workers"]
             if all(worker["status"] in ("pause", "cheap") for worker in workers):
                 self._wake(workers)  # one that was about to look for a request would take one more
                 return
-        self.end()
         raise PauseError(
-            f"requests were still being worked on after {drain:g} s, so it goes on; pause at a quieter time, or give "
+            f"requests were still being worked on after {seconds:g} s, so it goes on; pause at a quieter time, or give "
             f"drain more seconds"
         )
 
@@ -78,6 +87,8 @@ class Pause:
         with self._locked():
             record = self._record()
             if not record:
+                with suppress(FileNotFoundError):
+                    os.unlink(self.record_path)
                 return False
             # Without evidence, as all workers are busy, the record counts at first, and later the signal that was sent.
             if self._shows_pause(record, seconds=_EVIDENCE_SECONDS, otherwise=True):
@@ -150,9 +161,10 @@ class Pause:
         """Have systemd end the pause, whatever becomes of this process."""
         self.disarm()
         program = os.path.join(self.folder, "resume.py")
-        with open(program, "w", encoding="utf-8") as handle:
+        with open(f"{program}.{os.getpid()}", "w", encoding="utf-8") as handle:
             # On a target this file is inside a zip archive, which is gone when the timer strikes.
             handle.write(inspect.getsource(sys.modules[__name__]))
+        os.rename(handle.name, program)
         command = ["systemd-run", "--quiet", "--collect", f"--unit={self.unit}", f"--on-active={seconds}s"]
         command += ["--timer-property=AccuracySec=100ms", sys.executable, "-I", program, self.name, self.folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -168,7 +180,7 @@ class Pause:
                 record = json.load(handle)
         except (FileNotFoundError, ValueError):
             return {}
-        return record if os.path.exists(f"/proc/{record['pid']}") else {}
+        return record if record["started"] and started(record["pid"]) == record["started"] else {}
 
     def _write(self, record: dict[str, Any]) -> None:
         with open(self.record_path, "w", encoding="utf-8") as handle:
@@ -180,6 +192,16 @@ class Pause:
         with open(os.path.join(self.folder, f"{self.name}.pause-lock"), "w", encoding="utf-8") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def started(pid: int) -> str:
+    """When a process was started, in the system's own count, empty if it is gone; numbers of processes come again."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
+            state, *rest = handle.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" else rest[18]
 
 
 def read_stats(path: str) -> dict[str, Any] | None:

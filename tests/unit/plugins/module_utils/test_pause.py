@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import signal
 import socket
 import subprocess
 import sys
@@ -116,7 +117,8 @@ def test_requests_that_take_longer_end_the_pause(master, folder, systemd):
 def test_a_record_without_a_pause_is_not_believed(master, folder, systemd):
     """Its writer died before it could send the signal."""
     path, pause = master(), Pause(ME, str(folder))
-    (folder / f"{ME}.pause").write_text(json.dumps({"pid": read_stats(path)["pid"], "stats": path}))
+    pid = read_stats(path)["pid"]
+    (folder / f"{ME}.pause").write_text(json.dumps({"pid": pid, "started": _pause.started(pid), "stats": path}))
     assert pause.end() is True
     assert (pause.is_paused(), signals(path)) == (False, 0)
 
@@ -124,8 +126,18 @@ def test_a_record_without_a_pause_is_not_believed(master, folder, systemd):
 def test_a_record_of_a_master_that_is_gone_counts_for_nothing(folder):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    (folder / f"{ME}.pause").write_text(json.dumps({"pid": ended.pid, "stats": "/nowhere"}))
-    assert Pause(ME, str(folder)).is_paused() is False
+    for pid in (ended.pid, os.getpid()):  # and of one whose number another process has now
+        (folder / f"{ME}.pause").write_text(json.dumps({"pid": pid, "started": "1", "stats": "/nowhere"}))
+        pause = Pause(ME, str(folder))
+        assert (pause.is_paused(), pause.end()) == (False, False)
+        assert os.listdir(folder) == [f"{ME}.pause-lock"]
+
+
+def test_what_was_paused_by_hand_is_not_let_go_on(master, folder, systemd):
+    path, pause = master(), Pause(ME, str(folder))
+    os.kill(read_stats(path)["pid"], signal.SIGTSTP)
+    pause.start(path, 20, 5)
+    assert (signals(path), pause.end(), signals(path)) == (1, True, 2)
 
 
 @pytest.mark.parametrize(("rc", "threads", "message"), [(1, 1, "no timers here"), (0, 2, "have threads")])
