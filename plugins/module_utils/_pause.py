@@ -166,7 +166,8 @@ class Pause:
             handle.write(inspect.getsource(sys.modules[__name__]))
         os.rename(handle.name, program)
         command = ["systemd-run", "--quiet", "--collect", f"--unit={self.unit}", f"--on-active={seconds}s"]
-        command += ["--timer-property=AccuracySec=100ms", sys.executable, "-I", program, self.name, self.folder]
+        command += ["--timer-property=AccuracySec=100ms", "--property=Restart=on-failure", "--property=RestartSec=1"]
+        command += [sys.executable, "-I", program, self.name, self.folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise PauseError(
