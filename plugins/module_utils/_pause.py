@@ -221,6 +221,6 @@ def read_stats(path: str) -> dict[str, Any] | None:
 
 if __name__ == "__main__":
     try:
-        print("resumed" if Pause(*sys.argv[1:]).end() else "was not paused")
+        sys.stdout.write("resumed\n" if Pause(*sys.argv[1:]).end() else "was not paused\n")
     except PauseError as error:
-        sys.exit(f"app {sys.argv[1]}: {error}")
+        raise SystemExit(f"app {sys.argv[1]}: {error}") from None

@@ -42,7 +42,7 @@ options:
   health:
     description:
       - How to ask the live releases whether they are well, by the app's name. Each may have C(host), V(localhost)
-        unless given, C(path), V(/), C(status), V(200-399\,401\,403), C(https), V(false), and C(timeout) in
+        unless given, C(path), V(/), C(status), V(200-399,401,403), C(https), V(false), and C(timeout) in
         seconds, V(10).
       - An app that is not named here is not asked.
     type: dict
