@@ -141,7 +141,7 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
 
 def _question(domains: list[str], health: dict[str, Any]) -> dict[str, Any]:
     """How a live release is asked whether it is well, as a new one is before it goes live."""
-    return {"host": domains[0], "path": health.get("path"), "status": health.get("status")}
+    return {"host": domains[0], "path": health.get("path"), "status": health.get("status"), "timeout": 5}
 
 
 def _maintenance(name: str, given: dict[str, Any]) -> dict[str, Any]:
