@@ -40,6 +40,7 @@ _value:
 """
 
 import ipaddress
+import os
 import re
 from typing import Any
 
@@ -140,8 +141,51 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
         "root": folder,
         "environment": _derived(domains, folder) | environment,
         "hooks": _hooks(app.get("hooks") or {}, name),
+        "question": _question(domains, app.get("health") or {}),
+        "maintenance": _maintenance(name, app.get("maintenance") or {}),
         "emperor": {"name": name, "root": folder, "writable": [f"{folder}/shared", *(app.get("writable") or [])]},
     }  # fmt: skip
+
+
+def _question(domains: list[str], health: dict[str, Any]) -> dict[str, Any]:
+    """How a live release is asked whether it is well, as a new one is before it goes live."""
+    return {"host": domains[0], "path": health.get("path"), "status": health.get("status"), "timeout": 5}
+
+
+def _maintenance(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What visitors get while a site is closed, and who is not a visitor."""
+    page, text = given.get("page"), ""
+    if page:
+        path = os.path.abspath(os.path.expanduser(str(page)))
+        try:
+            with open(path, encoding="utf-8") as handle:
+                text = handle.read()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise AnsibleFilterError(
+                f"django_apps: the maintenance page {page} of app {name} cannot be read on the controller ({reason}); "
+                f"give an HTML file, its path relative to where you are"
+            ) from None
+    seconds = given.get("retry_after")
+    if seconds is not None and int(seconds) < 1:
+        raise AnsibleFilterError(
+            f"django_apps: maintenance.retry_after of app {name} is {seconds}; give seconds, 1 or more"
+        )
+    return {
+        "page": text,
+        "retry_after": 300 if seconds is None else int(seconds),
+        "allow": [_network(str(network), name) for network in given.get("allow") or []],
+    }
+
+
+def _network(network: str, name: str) -> str:
+    try:
+        return str(ipaddress.ip_network(network))
+    except ValueError as error:
+        raise AnsibleFilterError(
+            f"django_apps: maintenance.allow of app {name} has {network!r}, which is no address or network ({error}); "
+            f"write for example 203.0.113.7 or 2001:db8::/32"
+        ) from None
 
 
 def _sample(needed: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from ._django_migration_plan import Work, dotted, look, other_databases, sql_of
+from ._django_migration_plan import Work, dotted, look, other_databases, sql_of, targets_of, unknown_records
 from ._django_migration_session import Explained, connect, explained, limit, limit_that_struck, migration_lock
 
 
@@ -19,6 +19,8 @@ def run(job: dict) -> dict:
     connection, name = connect(job["database"], job["check_mode"])
     work = look(job, connection)
     answer = {"applied": [], "unapplied": []}
+    if job["check_unknown"]:
+        answer["unknown"] = unknown_records(work.executor.loader)
     if work and job["check_mode"]:
         answer.update(finish_report(job, work))
     elif work:
@@ -88,9 +90,10 @@ def call_migrate(job: dict, done: dict, running: list) -> None:
             )
 
     command.migration_progress_callback = progress
-    arguments = [argument for argument in (job["app"], job["migration"]) if argument]
     flags = {name: job[name] for name in ("fake", "fake_initial", "run_syncdb", "skip_checks")}
-    management.call_command(command, *arguments, database=job["database"], interactive=False, verbosity=0, **flags)
+    for target in targets_of(job):
+        arguments = [argument for argument in target if argument]
+        management.call_command(command, *arguments, database=job["database"], interactive=False, verbosity=0, **flags)
 
 
 def failure(error: BaseException, job: dict, connection, work: Work, done: dict, running: list) -> Explained:

@@ -17,7 +17,7 @@ from ._django_migration_guard import unsafe_steps
 from ._django_migration_session import Explained, connect, explained
 
 # Options whose answer the records alone do not have.
-NEED_THE_GRAPH = ("app", "check_missing", "prune", "run_syncdb")
+NEED_THE_GRAPH = ("app", "targets", "check_missing", "check_unknown", "prune", "run_syncdb")
 
 
 class Work(NamedTuple):
@@ -97,7 +97,8 @@ def look(job: dict, connection) -> Work:
         return Work(executor, before, [], [], to_prune(loader, job["app"]), [], [])
     if job["run_syncdb"] and job["app"] in loader.unmigrated_apps:
         return Work(executor, before, [], missing_tables(connection, {job["app"]}), [], [], [])
-    plan = executor.migration_plan(migration_targets(loader, job["app"], job["migration"]))
+    nodes = [node for target in targets_of(job) for node in migration_targets(loader, *target)]
+    plan = executor.migration_plan(nodes)
     tables = missing_tables(connection, loader.unmigrated_apps) if job["run_syncdb"] and not job["app"] else []
     record = [] if plan else to_record(loader, recorded)
     unsafe = []
@@ -213,6 +214,17 @@ def refuse_unsafe(job: dict, work: Work) -> None:
             f"allow: [{', '.join(names)}]",
             **work.report(),
         )
+
+
+def targets_of(job: dict) -> list[tuple]:
+    """What was asked for, as pairs of an app and a migration; none of either is all that there is."""
+    return sorted(job["targets"].items()) or [(job["app"], job["migration"])]
+
+
+def unknown_records(loader) -> list[str]:
+    """Applied migrations that the project does not have, as the code of another release made them."""
+    replaced = {tuple(key) for squashed in loader.replacements.values() for key in squashed.replaces}
+    return sorted(map(dotted, set(loader.applied_migrations) - set(loader.disk_migrations) - replaced))
 
 
 def migration_targets(loader, app: str | None, migration: str | None) -> list:

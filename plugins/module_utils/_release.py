@@ -55,6 +55,15 @@ class Layout:
     def log(self) -> str:
         return os.path.join(self.root, "releases.jsonl")
 
+    @property
+    def lock(self) -> str:
+        return os.path.join(self.root, "deploy.lock")
+
+    @property
+    def maintenance(self) -> str:
+        """While this file is there, Nginx keeps visitors away from the app."""
+        return os.path.join(self.root, "maintenance")
+
     def release(self, name: str) -> str:
         return os.path.join(self.releases, name)
 

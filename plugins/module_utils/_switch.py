@@ -241,7 +241,7 @@ class Switch:
         manifest = self.layout.manifest(self.release)
         if manifest:
             known |= {"revision": manifest.revision, "version": manifest.version}
-        known |= {"by": self.by, "seconds": self.seconds}
+        known |= {"by": self.by, "action": self.options.get("action", "release"), "seconds": self.seconds}
         try:
             self.layout.record(known | entry)
         except OSError as error:

@@ -32,6 +32,12 @@ options:
     description:
       - Migration of O(app) to reach, forwards or backwards, by its name or the start of it; V(zero) undoes all.
     type: str
+  targets:
+    description:
+      - Migrations to reach in several apps at once, each by the app's label, as O(app) and O(migration) name one.
+      - All of it is one plan, so that what must not be done is refused before any of it is.
+    type: dict
+    default: {}
   database:
     description: Alias of the database.
     type: str
@@ -75,6 +81,12 @@ options:
     description:
       - Also report which migrations the other entries of C(DATABASES) lack, in RV(others) and as a warning. The
         project's database routers count. Costs a connection and a query for each.
+    type: bool
+    default: false
+  check_unknown:
+    description:
+      - Also return which recorded migrations the project does not have, in RV(unknown), for example because a newer
+        release has applied them. Reads the files of all migrations.
     type: bool
     default: false
   lock_wait:
@@ -130,6 +142,15 @@ EXAMPLES = r"""
     migration: "0003"
     allow:
       - articles.0004_article_slug
+
+- name: Undo in one plan what two apps got from a newer release
+  emperor.web.django_migrate:
+    project: /opt/blog
+    virtualenv: /opt/blog/.venv
+    settings: blog.settings
+    targets:
+      articles: 0003_article_author
+      polls: zero
 
 - name: Drop a column that no running code uses any more
   emperor.web.django_migrate:
@@ -217,6 +238,12 @@ recorded:
   type: list
   elements: str
   sample: []
+unknown:
+  description: Migrations that were recorded before the task, and that the project does not have.
+  returned: with O(check_unknown)
+  type: list
+  elements: str
+  sample: [articles.0005_article_summary]
 others:
   description: What other databases of the project lack, and the error where one cannot be used.
   returned: with O(check_databases)
@@ -261,6 +288,7 @@ PARTS = (_django_migration_session, _django_migration_guard, _django_migration_p
 ARGUMENTS = {
     "app": {"type": "str"},
     "migration": {"type": "str"},
+    "targets": {"type": "dict", "default": {}},
     "database": {"type": "str", "default": "default"},
     "allow": {"type": "list", "elements": "str", "default": []},
     "fake": {"type": "bool", "default": False},
@@ -270,6 +298,7 @@ ARGUMENTS = {
     "skip_checks": {"type": "bool", "default": False},
     "check_missing": {"type": "bool", "default": False},
     "check_databases": {"type": "bool", "default": False},
+    "check_unknown": {"type": "bool", "default": False},
     "lock_wait": {"type": "int", "default": 300},
     "lock_timeout": {"type": "int", "default": 5},
     "statement_timeout": {"type": "int"},
@@ -281,6 +310,12 @@ def invalid(params: dict) -> str | None:
     wrong = [entry for entry in params["allow"] if entry != "all" and not re.fullmatch(r"\w+\.\w+", entry)]
     if wrong:
         return f"allow has {wrong[0]}; an entry is app.migration_name, as shop.0004_remove_item_colour, or all"
+    together = [name for name in ("app", "prune", "run_syncdb") if params["targets"] and params[name]]
+    if together:
+        return f"targets names apps and their migrations itself, so it goes without {together[0]}"
+    unclear = [app for app, name in params["targets"].items() if not name]
+    if unclear:
+        return f"targets has no migration for {unclear[0]}; write its name, or zero to undo all"
     alone = [name for name in ("migration", "fake", "fake_initial", "run_syncdb") if params["prune"] and params[name]]
     if alone:
         return f"prune does nothing else, so it goes without {alone[0]}; prune in a task of its own"

@@ -116,6 +116,11 @@ options:
         started again when the new one fails. In between visitors get status 502 from the web server.
     type: bool
     default: true
+  action:
+    description: What the app's history calls this, V(rollback) for going back to a release that was live before.
+    type: str
+    choices: [release, rollback]
+    default: release
   drain:
     description: Seconds that the vassal before has to finish its requests.
     type: int
@@ -136,6 +141,7 @@ EXAMPLES = r"""
     name: shop
     release: 9e107d9d-372bb682
     host: shop.example.com
+    action: rollback
 
 - name: Put a release live, and watch for a minute what its visitors get
   emperor.web.uwsgi_vassal:
@@ -233,6 +239,7 @@ ARGUMENTS = LOCK_ARGUMENTS | {
     "probation_errors": {"type": "int", "default": 3},
     "access_log": {"type": "path", "default": "/var/log/nginx/access.log"},
     "overlap": {"type": "bool", "default": True},
+    "action": {"type": "str", "choices": ["release", "rollback"], "default": "release"},
     "drain": {"type": "int", "default": 60},
 }
 

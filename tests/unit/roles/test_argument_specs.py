@@ -144,7 +144,8 @@ def test_every_option_of_an_option_is_used(role):
             patterns = [rf"\.{sub}\b", rf"""['"]{sub}['"]""", rf"\bitem\.{sub}\b"]
             assert any(re.search(pattern, text) for pattern in patterns), f"{name}.{sub}"
             for part in more.get("options", {}):
-                assert re.search(rf"\.{sub}\.{part}\b", text), f"{name}.{sub}.{part}"
+                pattern = rf"""\.{sub}\.{part}\b|['"]{part}['"]"""
+                assert re.search(pattern, text), f"{name}.{sub}.{part}"
 
 
 @every_role

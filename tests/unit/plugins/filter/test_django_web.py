@@ -68,6 +68,7 @@ SITE = {
     "media_root": SHARED,
     "client_max_body_size": "",
     "config": "",
+    "maintenance": {"page": "", "retry_after": 300, "allow": []},
 }
 
 

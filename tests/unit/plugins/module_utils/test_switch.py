@@ -473,7 +473,7 @@ def test_a_run_that_died_before_it_confirmed_is_confirmed_or_undone(stage, emper
         assert stage.history()[-1]["previous"] == OLD
         return
     web_server.answer.fixed = (502, None)
-    with pytest.raises(SwitchError, match=f"{OLD} is live again"):
+    with pytest.raises(SwitchError, match=f"{OLD}, was made live again, but what answers is status 502"):
         stage.switch(confirm=web_server.url).go()
     assert_nothing_happened(stage)
 

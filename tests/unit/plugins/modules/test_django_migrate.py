@@ -145,6 +145,11 @@ def test_other_databases_are_warned_of():
         ({"allow": ["all", "shop.0002-x"]}, "allow has shop.0002-x"),
         ({"lock_timeout": -1}, "lock_timeout is -1; give seconds, 0 or more"),
         (
+            {"targets": {"shop": "zero"}, "app": "shop"},
+            "targets names apps and their migrations itself, so it goes without app",
+        ),
+        ({"targets": {"shop": None}}, "targets has no migration for shop; write its name"),
+        (
             {"prune": True, "app": "shop", "fake_initial": True},
             "prune does nothing else, so it goes without fake_initial",
         ),

@@ -1,0 +1,392 @@
+"""Look at a live site, go back, close it and pause it: each while visitors ask for its pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import HOST, Site
+
+PROJECT = Path(os.environ["EMPEROR_PROJECT"])
+DOCS = (PROJECT / "docs/releases.md").read_text()
+DOMAIN = "guestbook.example.com"
+ROOT = "/srv/django/guestbook"
+APP = {
+    "name": "guestbook",
+    "source": str(PROJECT / f".cache/releases-{HOST}"),
+    "domains": [DOMAIN],
+    "health": {"path": "/healthz"},
+}
+PAGE = "<title>Closed</title><p>Bin gleich zurück"
+
+
+class Play:
+    """A run of one of the collection's playbooks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.inventory = folder / "inventory.json"
+        self.app = APP | {"version": "v1"}
+
+    def command(self, line: str) -> list[str]:
+        """A command line; the inventory is the test's own."""
+        hosts = {
+            HOST: {
+                "ansible_connection": "community.docker.docker",
+                "ansible_user": "root",
+                "ansible_python_interpreter": "/usr/bin/python3",
+                "django_apps": [self.app],
+            }
+        }
+        self.inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+        _program, _option, _inventory, *arguments = shlex.split(line)
+        return [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(self.inventory), *arguments]
+
+    def __call__(self, line: str) -> dict:
+        """What a command said, as the callback's JSON; with what the documentation calls the app and its parts."""
+        if line.startswith("emperor.web."):
+            line = f"ansible-playbook -i inventory.yml {line}"
+        environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+        done = subprocess.run(self.command(line), capture_output=True, text=True, env=environment, cwd=PROJECT)
+        assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
+        return json.loads(done.stdout)
+
+    def documented(self, line: str, **names: str) -> dict:
+        """Run a command of the documentation, with the names of this test."""
+        assert f"\nansible-playbook -i inventory.yml {line}\n" in DOCS
+        for there, here in {"shop.": "entries.", "=shop": "=guestbook", **names}.items():
+            line = line.replace(there, here)
+        return self(f"emperor.web.{line.removeprefix('emperor.web.')}")
+
+
+@pytest.fixture(scope="module")
+def play(tmp_path_factory) -> Play:
+    return Play(tmp_path_factory.mktemp("play"))
+
+
+def stats(said: dict) -> dict:
+    return said["stats"][HOST]
+
+
+def changed(said: dict) -> int:
+    assert not stats(said)["failures"] and not stats(said)["unreachable"], failure(said)
+    return stats(said)["changed"]
+
+
+def results(said: dict) -> list[dict]:
+    return [task["hosts"][HOST] for entry in said["plays"] for task in entry["tasks"] if HOST in task["hosts"]]
+
+
+def failure(said: dict) -> str:
+    """The message with which a run ended."""
+    failed = [result for result in results(said) if result.get("failed")]
+    assert failed, "it did not fail"
+    found = [item for item in failed[-1].get("results", []) if item.get("failed")] or [failed[-1]]
+    return " ".join(found[-1]["msg"].split())
+
+
+def shown(said: dict) -> str:
+    """What a run told at its end."""
+    return "\n".join(results(said)[-1]["msg"])
+
+
+def live(host) -> str:
+    return host.check_output(f"basename $(readlink {ROOT}/current)")
+
+
+def columns(host) -> str:
+    code = "from django.db import connection as c; print(*[f.name for f in c.introspection.get_table_description("
+    return host.check_output("guestbook-manage shell -v 0 -c %s", f"{code}c.cursor(), 'entries_entry')])")
+
+
+class Visitors:
+    """Ask for a page again and again, and note every answer."""
+
+    def __init__(self, site: Site, path: str) -> None:
+        self.site, self.path = site, path
+        self.answers: list[int | str] = []
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self._ask) for _number in range(2)]
+
+    def _ask(self) -> None:
+        while not self.over.is_set():
+            try:
+                self.answers.append(self.site.get(self.path).status)
+            except OSError as error:
+                self.answers.append(str(error))
+            time.sleep(0.02)
+
+    def __enter__(self) -> Visitors:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        assert len(self.answers) > 10
+        assert [answer for answer in self.answers if answer != 200] == []
+
+
+@pytest.fixture(scope="module")
+def ids(host, play) -> dict[str, str]:
+    """The ids of the first two releases; the second goes live here."""
+    found = {"v1": live(host)}
+    play.app["version"] = "v2"
+    assert changed(play("emperor.web.deploy")) > 0
+    return found | {"v2": live(host)}
+
+
+# Status.
+
+
+def test_status_shows_what_is_live_and_changes_nothing(host, play, ids):
+    said = play.documented("emperor.web.status")
+    assert changed(said) == 0
+    text = shown(said)
+    assert re.search(rf"live +{ids['v2']}  v2  since \d{{4}}-\d\d-\d\dT[\d:]+Z  by root", text)
+    for part in (
+        rf"before +{ids['v1']}  v1",
+        "health +well, 200",
+        "migrations +0 pending",
+        rf"vassals +{ids['v2']}: 4 wo",
+    ):
+        assert re.search(part, text), text
+
+
+def test_status_shows_an_app_whose_database_is_gone(host, play, ids):
+    host.check_output(f"mv {ROOT}/shared/db.sqlite3 {ROOT}/db.sqlite3")
+    try:
+        said = play("emperor.web.status")
+    finally:
+        host.check_output(f"mv {ROOT}/db.sqlite3 {ROOT}/shared/db.sqlite3")
+    assert changed(said) == 0
+    assert "NOT WELL: /healthz answers 500" in shown(said)
+
+
+# Going back.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ("-e app=shop", ["app shop is not among the apps of this host; it has guestbook"]),
+        ("-e release=v9", ["there is no release v9", "{v1} v1 of "]),
+        ("-e release={v2}", ["{v2} is live already", "{v1} v1 of "]),
+        (
+            "-e rollback_migrations=true",
+            ["entries.0009_entry_mood: Add field mood", "allow: [entries.0009_entry_mood]"],
+        ),
+    ],
+)
+def test_rollback_that_cannot_be_is_refused(host, site, play, ids, arguments, parts):
+    with Visitors(site, "/"):
+        said = failure(play(f"emperor.web.rollback {arguments.format(**ids)}"))
+    assert [part for part in parts if part.format(**ids) not in said] == [], said
+    assert live(host) == ids["v2"]
+    assert "mood" in columns(host)
+
+
+def test_rollback_is_foreseen(host, play, ids):
+    assert changed(play("emperor.web.rollback --check")) == 1
+    assert live(host) == ids["v2"]
+
+
+def test_rollback_to_the_release_before_and_forth(host, site, play, ids):
+    with Visitors(site, "/"):
+        started = time.monotonic()
+        said = play.documented("emperor.web.rollback -e app=shop")
+        print(f"rollback: {time.monotonic() - started:.1f} s, {shown(said)}")
+        assert changed(said) == 1
+        assert live(host) == ids["v1"]
+        assert json.loads(site.get("/release").text)["release"] == ids["v1"]
+        assert "does not know: entries.0009_entry_mood" in shown(said)
+        assert "mood" in columns(host)
+        entry = json.loads(host.check_output(f"tail -n 1 {ROOT}/releases.jsonl"))
+        told = {key: entry[key] for key in ("action", "release", "previous", "by", "result")}
+        assert told == {
+            "action": "rollback",
+            "release": ids["v1"],
+            "previous": ids["v2"],
+            "by": "root",
+            "result": "live",
+        }
+        status = shown(play("emperor.web.status"))
+        assert "1 applied that the live release does not have" in status
+        assert f"before     {ids['v2']}" in status
+        changed(play("emperor.web.rollback"))
+    assert live(host) == ids["v2"]
+    assert host.check_output("ls /etc/uwsgi/emperor/guestbook") == f"{ids['v2']}.ini"
+
+
+def test_rollback_that_undoes_migrations_and_applies_them(host, site, play, ids):
+    line = "emperor.web.rollback -e app=shop -e rollback_migrations=true -e allow=shop.0009_item_colour"
+    with Visitors(site, "/release"):
+        said = play.documented(line, item_colour="entry_mood")
+        assert changed(said) == 2
+        assert "does not know" not in shown(said)
+        assert (live(host), "mood" in columns(host)) == (ids["v1"], False)
+    with Visitors(site, "/"):
+        said = failure(play("emperor.web.rollback -e release=v2"))
+        assert "needs migrations that the database does not have: entries.0009_entry_mood. Deploy it" in said
+        assert live(host) == ids["v1"]
+        assert changed(play("emperor.web.rollback -e release=v2 -e rollback_migrations=true")) == 2
+    assert (live(host), "mood" in columns(host)) == (ids["v2"], True)
+
+
+def test_release_that_is_not_well_is_not_gone_back_to(host, site, play, ids):
+    """Its migrations are undone before it is found out, so they come back."""
+    wsgi = f"{ROOT}/releases/{ids['v1']}/src/entries/views.py"
+    host.check_output(f"cp -p {wsgi} /root/views.py && sed -i 's/Entry.objects.exists()/1 \\/ 0/' {wsgi}")
+    try:
+        with Visitors(site, "/release"):
+            line = "emperor.web.rollback -e rollback_migrations=true -e allow=entries.0009_entry_mood"
+            said = failure(play(line))
+    finally:
+        host.check_output(f"cp -p /root/views.py {wsgi}")
+    assert (
+        "/healthz" in said and "answers 500" in said and f"Release {ids['v2']} of app guestbook is still live" in said
+    )
+    assert (live(host), "mood" in columns(host)) == (ids["v2"], True)
+    assert site.get("/").status == 200
+    # It has failed now, so it is not gone back to by itself.
+    assert "has failed since" in failure(play("emperor.web.rollback"))
+
+
+def test_named_release(host, site, play, ids):
+    with Visitors(site, "/"):
+        said = play.documented("emperor.web.rollback -e app=shop -e release=v1.4.1", **{"v1.4.1": "v1"})
+        assert changed(said) == 1
+        assert live(host) == ids["v1"]
+        changed(play(f"emperor.web.rollback -e release={ids['v2']}"))
+
+
+# Maintenance.
+
+
+ASK = """
+import http.client, sys
+connection = http.client.HTTPConnection(sys.argv[1], 80, timeout=30)
+connection.request("GET", sys.argv[3], headers={"Host": sys.argv[2]})
+answer = connection.getresponse()
+print(answer.status, answer.getheader("Retry-After"), answer.read().decode())
+"""
+
+
+def ask(host, address: str, path: str) -> str:
+    """Status, Retry-After and page, asked from the host: by 127.0.0.1 as itself, by its address as anybody else."""
+    return host.check_output("PYTHONIOENCODING=utf-8 python3 -c %s %s %s %s", ASK, address, DOMAIN, path)
+
+
+def test_closed_site(host, site, play, ids):
+    on = "emperor.web.maintenance -e app=shop -e state=on"
+    assert [changed(play.documented(on)) for _run in range(2)] == [1, 0]
+    answer = site.get("/?a=b")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "300")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "Back soon" in answer.text
+    assert site.request("POST", "/", b"name=x").status == 503
+    assert site.get("/.emperor/maintenance.html").status == 404, "the page has no address of its own"
+    page = ask(host, "127.0.0.1", "/")
+    assert page.startswith("200 None ")
+    assert site.get(re.search(r"/static/\S+\.css", page).group()).status == 200
+    host.check_output("systemctl restart nginx")
+    assert site.get("/").status == 503
+    assert "closed for maintenance" in shown(play("emperor.web.status"))
+
+
+def test_deploy_to_a_closed_site_with_a_page_and_a_list(host, site, play, ids, tmp_path):
+    (tmp_path / "closed.html").write_text(PAGE)
+    visitor = host.check_output("ip route show default").split()[2]
+    play.app |= {
+        "version": "v3",
+        "maintenance": {"page": str(tmp_path / "closed.html"), "retry_after": 60, "allow": [visitor]},
+    }
+    assert changed(play("emperor.web.deploy")) > 0
+    ids["v3"] = live(host)
+    assert ids["v3"] not in (ids["v1"], ids["v2"])
+    assert json.loads(site.get("/release").text)["release"] == ids["v3"], "who is on the list reaches the app"
+    assert ask(host, site.address, "/") == f"503 60 {PAGE}"
+    off = "emperor.web.maintenance -e app=shop -e state=off"
+    assert [changed(play.documented(off)) for _run in range(2)] == [1, 0]
+    assert ask(host, site.address, "/healthz") == "200 None ok"
+
+
+def test_migration_that_cannot_be_undone_is_refused(host, site, play, ids):
+    with Visitors(site, "/"):
+        said = failure(play("emperor.web.rollback -e rollback_migrations=true -e allow=all"))
+        assert "0010_tidy cannot be undone" in said and "nothing was changed" in said
+        assert live(host) == ids["v3"]
+        assert "[X] 0010_tidy" in host.check_output("guestbook-manage showmigrations entries")
+        changed(play("emperor.web.rollback"))
+    assert live(host) == ids["v2"]
+
+
+# Pause.
+
+SENT = 40
+
+
+def sent(site: Site, pool: ThreadPoolExecutor) -> list:
+    """Requests on their way, with and without a body."""
+    form = b"name=x&message=y"  # without a token, so that Django answers 403
+    asked = [pool.submit(site.get, "/") for _number in range(SENT // 2)]
+    return asked + [pool.submit(site.request, "POST", "/", form) for _number in range(SENT // 2)]
+
+
+def answered(waiting: list) -> list[int]:
+    return [future.result(timeout=60).status for future in waiting]
+
+
+def test_requests_of_a_pause_are_answered_after_it(host, site, play, ids):
+    with ThreadPoolExecutor(SENT + 1) as pool:
+        slow = pool.submit(site.get, "/slow?seconds=3")
+        time.sleep(0.5)
+        said = play.documented("emperor.web.maintenance -e app=shop -e state=pause -e seconds=20", **{"=20": "=45"})
+        assert changed(said) == 1
+        assert slow.done() and slow.result().status == 200, "what was being worked on is finished first"
+        waiting = sent(site, pool)
+        status = shown(play("emperor.web.status"))
+        assert "paused, 4 workers" in status and "NOT WELL: timed out" in status
+        assert not any(future.done() for future in waiting)
+        assert changed(play.documented("emperor.web.maintenance -e app=shop -e state=resume")) == 1
+        assert answered(waiting) == [200] * (SENT // 2) + [403] * (SENT // 2)
+    assert changed(play("emperor.web.maintenance -e state=resume")) == 0
+    assert host.run("systemctl is-active emperor-resume-guestbook.timer").stdout.strip() == "inactive"
+
+
+def test_pause_ends_by_itself_when_its_playbook_was_killed(host, site, play, ids):
+    line = "ansible-playbook -i inventory.yml emperor.web.maintenance -e state=pause -e seconds=10"
+    with ThreadPoolExecutor(SENT) as pool:
+        killed = subprocess.Popen(
+            play.command(line),
+            cwd=PROJECT,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 60
+        while not host.file("/run/emperor/guestbook.pause").exists and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+        waiting = sent(site, pool)
+        assert answered(waiting) == [200] * (SENT // 2) + [403] * (SENT // 2)
+    time.sleep(1)
+    assert not host.file("/run/emperor/guestbook.pause").exists
+    with Visitors(site, "/"):
+        time.sleep(1)
+
+
+def test_pause_that_would_not_end_in_time_is_refused(play, ids):
+    assert "give 1 to 45" in failure(play("emperor.web.maintenance -e state=pause -e seconds=60"))

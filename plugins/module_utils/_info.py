@@ -1,0 +1,163 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: for this collection's modules only; it may change in any release.
+
+"""What is live of an app, what was before it, and what could be again; asked without changing anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible_collections.emperor.web.plugins.module_utils import _uwsgi
+from ansible_collections.emperor.web.plugins.module_utils._files import read_text
+from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
+
+
+class AppInfo:
+    """One app of a host."""
+
+    def __init__(self, name: str, root: str, run_directory: str) -> None:
+        self.name = name
+        self.layout = Layout(os.path.join(root, name))
+        self.run_directory = os.path.join(run_directory, name)
+        self.history = read_history(self.layout.log)
+
+    def report(self, entries: int, question: dict[str, Any] | None) -> dict[str, Any]:
+        """All of it."""
+        live = self.layout.live() or ""
+        manifest = self.layout.manifest(live) if live else None
+        went_live = last_live(self.history, live)
+        return {
+            "name": self.name,
+            "root": self.layout.root,
+            "live": live,
+            "revision": manifest.revision if manifest else "",
+            "version": manifest.version if manifest else "",
+            "since": moment(went_live["time"]) if went_live else "",
+            "by": went_live.get("by", "") if went_live else "",
+            "previous": release_before(self.history, live),
+            "maintenance": os.path.exists(self.layout.maintenance),
+            "lock": self._lock(),
+            "releases": [self._release(found, live) for found in reversed(self.layout.finished())],
+            "vassals": self.vassals(),
+            "history": [entry | {"time": moment(entry["time"])} for entry in self.history[-entries:]]
+            if entries
+            else [],
+            "health": ask(question, os.path.join(self.run_directory, f"{live}.sock")) if question and live else {},
+        }
+
+    def _release(self, manifest: Manifest, live: str) -> dict[str, Any]:
+        folder = self.layout.release(manifest.id)
+        return {
+            "app": self.name,
+            "release": manifest.id,
+            "live": manifest.id == live,
+            "failed": manifest.id != live and failed(self.history, manifest.id),
+            "revision": manifest.revision,
+            "version": manifest.version,
+            "created": moment(manifest.created),
+            "path": folder,
+            "project": os.path.normpath(os.path.join(folder, "src", manifest.project)),
+            "virtualenv": os.path.join(folder, "venv"),
+            "environment_file": os.path.join(folder, "env"),
+            "settings": manifest.settings,
+            "wsgi": manifest.wsgi,
+        }
+
+    def _lock(self) -> dict[str, Any]:
+        """What the deploy that runs wrote about itself."""
+        text = read_text(self.layout.lock)
+        if not text:
+            return {}
+        try:
+            found = json.loads(text)
+        except ValueError:
+            return {"text": text.strip()}
+        return found if isinstance(found, dict) else {"text": text.strip()}
+
+    def vassals(self) -> list[dict[str, Any]]:
+        """The vassals that the app's Emperor runs, and what each says about its workers."""
+        stats = _uwsgi.read_stats(os.path.join(self.run_directory, "emperor.stats")) or {}
+        return [self._vassal(entry) for entry in stats.get("vassals", [])]
+
+    def _vassal(self, entry: dict[str, Any]) -> dict[str, Any]:
+        release = os.path.basename(entry.get("id", "")).removesuffix(".ini")
+        stats = _uwsgi.read_stats(os.path.join(self.run_directory, f"{release}.stats")) or {}
+        states = [worker.get("status", "") for worker in stats.get("workers", [])]
+        return {
+            "release": release,
+            "answers": bool(stats),
+            "pid": entry.get("pid", 0),
+            "respawns": entry.get("respawns", 0),
+            "workers": len([state for state in states if state != "cheap"]),
+            "busy": states.count("busy"),
+            "paused": "pause" in states,
+            "waiting": stats.get("listen_queue", 0),
+        }
+
+
+def read_history(path: str) -> list[dict[str, Any]]:
+    """The entries of an app's history, oldest first; a line that the machine stopped in is left out."""
+    entries = []
+    for line in (read_text(path) or "").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and {"time", "release", "result"} <= entry.keys():
+            entries.append(entry)
+    return entries
+
+
+def last_live(history: list[dict[str, Any]], release: str, other_before: bool = False) -> dict[str, Any] | None:
+    """The entry of when a release went live last; or when it last followed another one."""
+    for entry in reversed(history):
+        counts = not other_before or entry.get("previous") not in ("", None, release)
+        if entry["release"] == release and entry["result"] == "live" and counts:
+            return entry
+    return None
+
+
+def release_before(history: list[dict[str, Any]], release: str) -> str:
+    """The release that was live before a release went live, empty where none was."""
+    entry = last_live(history, release, other_before=True)
+    return entry["previous"] if entry else ""
+
+
+def failed(history: list[dict[str, Any]], release: str) -> bool:
+    """Whether a release did not get live, or did not stay it, when that was last tried."""
+    # What was found before anything was tried says nothing about the release.
+    tried = [entry for entry in history if entry["release"] == release and entry.get("step") != "preflight"]
+    results = [entry["result"] for entry in tried]
+    return bool(results) and results[-1] != "live"
+
+
+def moment(seconds: float) -> str:
+    """A time as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ask(question: dict[str, Any], address: str) -> dict[str, Any]:
+    """Ask the app behind a socket as a deploy does, and say what it answered."""
+    began = time.monotonic()
+    try:
+        answer = _uwsgi.get(
+            question["path"],
+            address=address,
+            host=question["host"],
+            https=question["https"],
+            timeout=question["timeout"],
+        )
+    except (OSError, _uwsgi.UwsgiError) as error:
+        status, problem = 0, str(error) or type(error).__name__
+    else:
+        status = answer.status
+        problem = "" if status in question["status"] else f"{question['path']} answers {status}"
+    seconds = round(time.monotonic() - began, 3)
+    return {"healthy": not problem, "status": status, "problem": problem, "seconds": seconds}
