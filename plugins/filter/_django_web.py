@@ -67,6 +67,7 @@ def django_web(apps: list[dict[str, Any]], checks: list[dict[str, Any]]) -> dict
                 "media_root": media_root,
                 "client_max_body_size": app["client_max_body_size"],
                 "config": app["nginx_config"],
+                **app["tls"],
             }
         )
     return {"sites": sites, "links": links}

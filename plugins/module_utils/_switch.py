@@ -261,9 +261,7 @@ class Switch:
     def _ask_web_server(self) -> tuple[str, str]:
         url = urlsplit(self.options["confirm"])
         if url.scheme == "https":
-            # This asks who answers, not whether the certificate is right; that may not be there yet.
-            context = ssl._create_unverified_context()
-            connection = http.client.HTTPSConnection(url.hostname, url.port, timeout=10, context=context)
+            connection = _NamedHTTPS(url.hostname, url.port, self.options["host"])
         else:
             connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
         try:
@@ -314,6 +312,18 @@ class Switch:
         deadline = time.monotonic() + self.options["drain"]
         while os.path.exists(self._socket(release)) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
+
+
+class _NamedHTTPS(http.client.HTTPSConnection):
+    """HTTPS to an address by a site's name. It asks who answers there, not whether the certificate is right."""
+
+    def __init__(self, address: str, port: int | None, name: str) -> None:
+        super().__init__(address, port, timeout=10, context=ssl._create_unverified_context())
+        self._name = name.strip("[]")
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._name)
 
 
 def _link(source: str, target: str) -> None:

@@ -68,6 +68,7 @@ SITE = {
     "media_root": SHARED,
     "client_max_body_size": "",
     "config": "",
+    "tls": "off",
 }
 
 
@@ -85,8 +86,8 @@ def test_a_project_that_follows_its_environment_needs_no_links():
 
 
 def test_options_of_the_app_reach_its_site():
-    site = web(check(), client_max_body_size="100m", nginx_config="gzip off;")["sites"][0]
-    assert site == SITE | {"client_max_body_size": "100m", "config": "gzip off;"}
+    site = web(check(), client_max_body_size="100m", nginx_config="gzip off;", tls="acme")["sites"][0]
+    assert site == SITE | {"client_max_body_size": "100m", "config": "gzip off;", "tls": "acme"}
 
 
 @pytest.mark.parametrize(
