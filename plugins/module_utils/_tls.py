@@ -228,8 +228,13 @@ class Certificate:
             argv.append("--force-renewal")
         argv += [f"--domain={domain}" for domain in self.domains]
         outcome = run(argv, environment=proxies(), timeout=self.options["timeout"])
-        if outcome.rc == 0:
+        if outcome.rc == 0 and self.usable():
             return
+        if outcome.rc == 0:
+            raise TlsError(
+                f"certbot has a certificate, but not at {self.place.certificate}; see certbot certificates, and delete "
+                f"what is left of emperor-{self.name} there"
+            )
         said = outcome.stderr.strip() or outcome.stdout.strip()
         problem = f"no certificate for {', '.join(self.domains)}: {explained(said)}"
         if found and found.days() > 0 and not found.lacks(self.domains):

@@ -147,7 +147,7 @@ def test_acme_server_that_is_away(host, address, acme_root):
     assert "the present one serves until" in done.stdout + done.stderr
     assert ask(address, DOMAIN, trusted=acme_root).status == 200
 
-    host.check_output("mv /etc/letsencrypt/live/emperor-issued /etc/letsencrypt/live/hidden")
+    host.check_output("mv /etc/letsencrypt /etc/hidden")
     try:
         done = deploy(*away)
         assert done.returncode != 0
@@ -158,7 +158,7 @@ def test_acme_server_that_is_away(host, address, acme_root):
         connection.request("GET", "/healthz", headers={"Host": DOMAIN})
         assert connection.getresponse().status == 200
     finally:
-        host.check_output("mv /etc/letsencrypt/live/hidden /etc/letsencrypt/live/emperor-issued")
+        host.check_output("rm -rf /etc/letsencrypt && mv /etc/hidden /etc/letsencrypt")
         done = deploy()
     assert done.returncode == 0, done.stdout[-3000:]
     assert ask(address, DOMAIN, trusted=acme_root).status == 200
