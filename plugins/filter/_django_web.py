@@ -68,6 +68,7 @@ def django_web(apps: list[dict[str, Any]], checks: list[dict[str, Any]]) -> dict
                 "client_max_body_size": app["client_max_body_size"],
                 "config": app["nginx_config"],
                 "maintenance": app["maintenance"],
+                **app["tls"],
             }
         )
     return {"sites": sites, "links": links}

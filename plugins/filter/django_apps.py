@@ -82,6 +82,7 @@ _DEFAULTS: dict[str, Any] = {
     "collectstatic": True,
     "client_max_body_size": "",
     "nginx_config": "",
+    "packages": [],
 }
 
 
@@ -131,6 +132,7 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
                 f"django_apps: app {name} cannot write to {path}, as home directories are closed to it; "
                 f"use {folder}/shared"
             )
+    tls = _tls(app.get("tls"), name, domains)
     given = {key: value for key, value in app.items() if value is not None}
     environment = {key: value for key, value in (app.get("environment") or {}).items() if value is not None}
     _check_sqlite(name, folder, environment)
@@ -143,6 +145,8 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
         "hooks": _hooks(app.get("hooks") or {}, name),
         "question": _question(domains, app.get("health") or {}),
         "maintenance": _maintenance(name, app.get("maintenance") or {}),
+        "tls": tls,
+        "packages": [*(app.get("packages") or []), *(["certbot"] if tls["tls"] == "acme" else [])],
         "emperor": {"name": name, "root": folder, "writable": [f"{folder}/shared", *(app.get("writable") or [])]},
     }  # fmt: skip
 
@@ -213,6 +217,31 @@ def _domain(domain: str, name: str) -> str:
             f"write it without scheme, port and path, for example shop.example.com"
         )
     return domain.lower()
+
+
+def _tls(given: Any, name: str, domains: list[str]) -> dict[str, str]:
+    """The site's TLS options from a word, or from a certificate and its key."""
+    if isinstance(given, dict) and set(given) == {"certificate", "private_key"} and all(given.values()):
+        return {"tls": "files", **{key: str(text) for key, text in given.items()}}
+    word = given or "off"  # YAML reads a bare off as false
+    if not isinstance(word, str) or word not in ("off", "self_signed", "acme"):
+        raise AnsibleFilterError(
+            f"django_apps: tls of app {name} has to be off, self_signed, acme, or the texts of a certificate and its "
+            f"private_key, both of them"
+        )
+    if word == "acme" and not all("." in domain and not _is_address(domain) for domain in domains):
+        raise AnsibleFilterError(
+            f"django_apps: tls of app {name} is acme, which is for host names that the ACME server can reach, not for "
+            f"{', '.join(domain for domain in domains if '.' not in domain or _is_address(domain))}; use self_signed"
+        )
+    return {"tls": word}
+
+
+def _is_address(domain: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(domain.strip("[]")))
+    except ValueError:
+        return False
 
 
 def _derived(domains: list[str], folder: str) -> dict[str, str]:

@@ -213,19 +213,37 @@ class WebServer:
             time.sleep(_vassals.PAUSE)
 
     def ask(self) -> tuple[str, str]:
-        """What it answers, and the id of the release that has done so."""
+        """What it answers, and the id of the release that has done so; a redirect to HTTPS is followed."""
         url = urlsplit(self.url)
-        if url.scheme == "https":
-            # This asks who answers, not whether the certificate is right; that may not be there yet.
-            context = ssl._create_unverified_context()
-            connection = http.client.HTTPSConnection(url.hostname, url.port, timeout=10, context=context)
+        try:
+            status, served, location = self._get(url.hostname or "", url.port, url.scheme == "https")
+            if not served and url.scheme == "http" and status in (301, 308) and location.startswith("https://"):
+                status, served, _location = self._get(url.hostname or "", urlsplit(location).port, True)
+        except (OSError, http.client.HTTPException) as error:
+            return f"an error ({error})", ""
+        return f"status {status}", served
+
+    def _get(self, address: str, port: int | None, tls: bool) -> tuple[int, str, str]:
+        """Status, release and location of an answer."""
+        if tls:
+            connection: http.client.HTTPConnection = _NamedHTTPS(address, port, self.expected.host)
         else:
-            connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+            connection = http.client.HTTPConnection(address, port, timeout=10)
         try:
             connection.request("GET", self.expected.path, headers={"Host": self.expected.host})
             answer = connection.getresponse()
-            return f"status {answer.status}", answer.getheader(_uwsgi.RELEASE_HEADER, "")
-        except (OSError, http.client.HTTPException) as error:
-            return f"an error ({error})", ""
+            return answer.status, answer.getheader(_uwsgi.RELEASE_HEADER, ""), answer.getheader("Location", "")
         finally:
             connection.close()
+
+
+class _NamedHTTPS(http.client.HTTPSConnection):
+    """HTTPS to an address by a site's name. It asks who answers there, not whether the certificate is right."""
+
+    def __init__(self, address: str, port: int | None, name: str) -> None:
+        super().__init__(address, port, timeout=10, context=ssl._create_unverified_context())
+        self._name = name.strip("[]")
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._name)

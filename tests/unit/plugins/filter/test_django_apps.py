@@ -266,6 +266,34 @@ def test_the_role_can_rely_on_every_option():
     assert used <= set(completed)
 
 
+@pytest.mark.parametrize(
+    ("given", "tls"),
+    [
+        (None, {"tls": "off"}),
+        (False, {"tls": "off"}),  # what YAML makes of off
+        ("off", {"tls": "off"}),
+        ("self_signed", {"tls": "self_signed"}),
+        ("acme", {"tls": "acme"}),
+        ({"certificate": "c", "private_key": "k"}, {"tls": "files", "certificate": "c", "private_key": "k"}),
+    ],
+)
+def test_tls(given, tls):
+    completed = django_apps([app(tls=given)])[0]
+    assert completed["tls"] == tls
+    assert completed["packages"] == (["certbot"] if given == "acme" else [])
+
+
+@pytest.mark.parametrize("given", [True, "on", "files", {"certificate": "c"}, {"certificate": "c", "private_key": ""}])
+def test_tls_that_is_none_says_what_it_can_be(given):
+    assert "tls of app shop has to be off, self_signed, acme, or the texts of a certificate" in refusal(app(tls=given))
+
+
+@pytest.mark.parametrize("domain", ["203.0.113.25", "2001:db8::25", "localhost"])
+def test_acme_is_for_names_that_its_server_can_reach(domain):
+    assert "use self_signed" in refusal(app(domains=["shop.example.com", domain], tls="acme"))
+    assert django_apps([app(domains=[domain], tls="self_signed")])
+
+
 def test_what_is_given_wins():
     environment = {"ALLOWED_HOSTS": "*.internal", "DATABASE_URL": "postgres://db", "MORE": 5}
     given = app(version="v1", extras=["s3"], packages=["libpq5"], writable=["/data"], environment=environment)

@@ -69,6 +69,7 @@ SITE = {
     "client_max_body_size": "",
     "config": "",
     "maintenance": {"page": "", "retry_after": 300, "allow": []},
+    "tls": "off",
 }
 
 
@@ -86,8 +87,8 @@ def test_a_project_that_follows_its_environment_needs_no_links():
 
 
 def test_options_of_the_app_reach_its_site():
-    site = web(check(), client_max_body_size="100m", nginx_config="gzip off;")["sites"][0]
-    assert site == SITE | {"client_max_body_size": "100m", "config": "gzip off;"}
+    site = web(check(), client_max_body_size="100m", nginx_config="gzip off;", tls="acme")["sites"][0]
+    assert site == SITE | {"client_max_body_size": "100m", "config": "gzip off;", "tls": "acme"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,208 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tls_certificates
+short_description: Have a certificate for each site, made here, given, or issued by an ACME server
+version_added: 0.1.0
+description:
+  - A certificate is made or issued only when the one that is there is not for all domains of the site, comes from
+    another ACME server, or ends within 20 days; so a second run changes nothing.
+  - Given certificates are checked before anything is changed. The key has to match, each certificate of the chain has
+    to be signed by the next, the dates have to be right, and all domains have to be named.
+  - ACME certificates are issued by C(certbot) with the challenge HTTP-01 in O(webroot), which the web server has to
+    serve at C(/.well-known/acme-challenge/). Its timer renews them.
+  - A failed ACME request leaves the certificate that is there in place. While that one is valid, it is a warning.
+author:
+  - The emperor.web authors (@emperor-web)
+extends_documentation_fragment:
+  - emperor.web.attributes
+options:
+  certificates:
+    description: The certificates.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the site.
+        type: str
+        required: true
+      domains:
+        description: Host names, and for certificates other than ACME's IP addresses, that it has to be for.
+        type: list
+        elements: str
+        required: true
+      mode:
+        description: Made here (V(self_signed)), given (V(files)), or issued by an ACME server (V(acme)).
+        type: str
+        choices: [self_signed, files, acme]
+        required: true
+      certificate:
+        description: The certificate and those of its issuers, PEM, their text; with O(certificates[].mode=files).
+        type: str
+      private_key:
+        description: Its key, PEM, its text, without a passphrase; with O(certificates[].mode=files).
+        type: str
+  issue:
+    description:
+      - Whether to ask the ACME server for what is missing. V(false) only tells, in RV(certificates), which of its
+        certificates are there, so that the web server can be made ready for the challenge first.
+    type: bool
+    default: true
+  folder:
+    description: Folder of the certificates that were made here or given; each is a file with its key, mode 0600.
+    type: path
+    default: /etc/emperor-tls
+  certbot:
+    description: Configuration folder of C(certbot).
+    type: path
+    default: /etc/letsencrypt
+  webroot:
+    description: Folder that the web server serves the challenge from; it has to exist.
+    type: path
+    default: /var/lib/emperor-acme
+  reload:
+    description: Command that makes the web server take a certificate, after its issue and after each renewal.
+    type: str
+    default: systemctl reload nginx
+  acme_directory:
+    description: URL of the ACME server's directory. C(certbot)'s own default, Let's Encrypt, unless given.
+    type: str
+  acme_email:
+    description: Address for the account at the ACME server; an account without one unless given.
+    type: str
+  timeout:
+    description: Seconds after which one request for a certificate is given up.
+    type: int
+    default: 300
+requirements:
+  - C(openssl) on the host
+  - C(certbot) on the host, for O(certificates[].mode=acme)
+"""
+
+EXAMPLES = r"""
+- name: Have a certificate for a first try
+  emperor.web.tls_certificates:
+    certificates:
+      - name: shop
+        domains: [shop.example.com]
+        mode: self_signed
+
+- name: Install a certificate that was bought
+  emperor.web.tls_certificates:
+    certificates:
+      - name: shop
+        domains: [shop.example.com, www.shop.example.com]
+        mode: files
+        certificate: "{{ lookup('ansible.builtin.file', 'shop.pem') }}"
+        private_key: "{{ vault_shop_key }}"
+
+- name: Have certificates issued by an ACME server of one's own
+  emperor.web.tls_certificates:
+    acme_directory: https://acme.example.com/directory
+    acme_email: ann@example.com
+    certificates:
+      - name: shop
+        domains: [shop.example.com]
+        mode: acme
+"""
+
+RETURN = r"""
+certificates:
+  description:
+    - One entry for each certificate that is there and can be served, by the name of the site, with the paths
+      C(certificate) and C(private_key), C(not_after), the last day of validity, and C(fingerprint), its SHA-256.
+  returned: success
+  type: dict
+  sample:
+    shop:
+      certificate: /etc/letsencrypt/live/emperor-shop/fullchain.pem
+      private_key: /etc/letsencrypt/live/emperor-shop/privkey.pem
+      not_after: "2027-02-20"
+      fingerprint: 9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab
+issued:
+  description: Names of the sites whose certificate was made, installed or issued, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [shop]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.emperor.web.plugins.module_utils._tls import Certificate, TlsError, day
+
+CERTIFICATE_ARGUMENTS = {
+    "name": {"type": "str", "required": True},
+    "domains": {"type": "list", "elements": "str", "required": True},
+    "mode": {"type": "str", "choices": ["self_signed", "files", "acme"], "required": True},
+    "certificate": {"type": "str"},
+    "private_key": {"type": "str", "no_log": True},
+}
+
+
+def entry(certificate: Certificate) -> dict:
+    """What a web server needs to know of a certificate."""
+    found = certificate.facts()
+    return {
+        "certificate": certificate.place.certificate,
+        "private_key": certificate.place.private_key,
+        "not_after": day(found.not_after),
+        "fingerprint": found.fingerprint,
+    }
+
+
+def main() -> None:
+    """Check all, make what is missing, tell what can be served."""
+    module = AnsibleModule(
+        argument_spec={
+            "certificates": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": CERTIFICATE_ARGUMENTS,
+                "required_if": [("mode", "files", ("certificate", "private_key"))],
+            },
+            "issue": {"type": "bool", "default": True},
+            "folder": {"type": "path", "default": "/etc/emperor-tls"},
+            "certbot": {"type": "path", "default": "/etc/letsencrypt"},
+            "webroot": {"type": "path", "default": "/var/lib/emperor-acme"},
+            "reload": {"type": "str", "default": "systemctl reload nginx"},
+            "acme_directory": {"type": "str"},
+            "acme_email": {"type": "str"},
+            "timeout": {"type": "int", "default": 300},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    wanted = [Certificate(options, given) for options in given["certificates"]]
+    issued: list[str] = []
+    step = None
+    try:
+        for step in wanted:
+            step.check()
+        due = [each for each in wanted if (given["issue"] or each.mode != "acme") and not each.right()]
+        for step in due:
+            if not module.check_mode:
+                step.make()
+            issued += [step.name] if module.check_mode or step.right() else []
+    except TlsError as error:
+        module.fail_json(msg=f"site {step.name}: {error}", issued=issued, changed=bool(issued))
+    for each in wanted:
+        for warning in each.warnings:
+            module.warn(f"site {each.name}: {warning}")
+    module.exit_json(
+        changed=bool(issued),
+        issued=issued,
+        certificates={each.name: entry(each) for each in wanted if each.usable()},
+        diff={"before": "", "after": "".join(f"certificate of {name}\n" for name in issued)} if issued else {},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.emperor.web.plugins.filter._tls_sites import tls_sites
+
+
+def test_only_what_the_module_takes_of_sites_with_tls():
+    given = {"certificate": "c", "private_key": "k"}
+    sites = [
+        {"name": "plain", "domains": ["a"], "root": "/srv"},
+        {"name": "off", "domains": ["b"], "tls": False},
+        {"name": "issued", "domains": ["c"], "root": "/srv", "tls": "acme"},
+        {"name": "given", "domains": ["d"], "tls": "files", **given},
+    ]
+    assert tls_sites(sites) == [
+        {"name": "issued", "domains": ["c"], "mode": "acme"},
+        {"name": "given", "domains": ["d"], "mode": "files", **given},
+    ]
