@@ -291,7 +291,7 @@ FILL_INODES = "i=0; while : > {0}/filler.$i; do i=$((i+1)); done 2>/dev/null; df
 
 
 def test_no_confirmation_then_no_inodes_then_live(host, prober, tmp_path):
-    """One good release: a web server that does not confirm it, no inode for the vassal's file, and all as it should be."""
+    """One good release: a web server that does not confirm it, no inode for the vassal, and then all is well."""
     release, asked = live(host), len(prober.answers)
     deploy = Deploy(source(tmp_path / "src", "no inodes"), {"django_confirm": "http://127.0.0.1:81/"}).run()
     failure = deploy.failure()
