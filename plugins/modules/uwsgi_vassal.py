@@ -71,8 +71,9 @@ options:
     default: 3
   settle:
     description:
-      - Seconds for which the release has to stay healthy on its own socket before the traffic is moved, with the
-        workers that it started with. This finds a release that dies, or eats memory, soon after its start.
+      - Seconds for which the release has to stay healthy on its own socket before the traffic is moved, without losing
+        a worker, and without one that uses more memory than C(reload-on-rss). This finds a release that dies, or eats
+        memory, soon after its start.
       - V(0) moves the traffic at once. With O(overlap=false) these seconds come after the traffic was moved.
     type: int
     default: 6

@@ -290,19 +290,22 @@ def test_no_room_for_a_build(host, prober, tmp_path):
 FILL_INODES = "i=0; while : > {0}/filler.$i; do i=$((i+1)); done 2>/dev/null; df -i {0} | tail -n 1"
 
 
-def test_no_inodes_for_the_switch(host, prober, tmp_path):
-    """First none where the vassal's file goes, then none where the link is made; the release is built already."""
+def test_no_confirmation_then_no_inodes_then_live(host, prober, tmp_path):
+    """One good release: a web server that does not confirm it, no inode for the vassal, and then all is well."""
     release, asked = live(host), len(prober.answers)
     deploy = Deploy(source(tmp_path / "src", "no inodes"), {"django_confirm": "http://127.0.0.1:81/"}).run()
-    assert "answers /healthz" in deploy.failure()["msg"], "it was built, and then not confirmed by port 81"
-    for folder in ("/etc/uwsgi/emperor", "/srv/django"):
-        host.run(FILL_INODES.format(folder))
-        failure = Deploy(deploy.folder).run().failure()
-        host.check_output("find %s -maxdepth 1 -name 'filler.*' -delete", folder)
-        assert folder in failure["msg"] and " 0 inodes left" in failure["msg"], failure
-        assert_only(host, release)
-    assert prober.since(asked) - {(200, newest(host))} == {(200, release)}
-    assert Deploy(deploy.folder).run().switch()["served"] == live(host) != release
+    failure = deploy.failure()
+    assert "the web server at http://127.0.0.1:81/ answers /healthz" in failure["msg"], failure
+    assert_only(host, release)
+    host.run(FILL_INODES.format("/etc/uwsgi/emperor"))
+    failure = Deploy(deploy.folder).run().failure()
+    host.check_output("find /etc/uwsgi/emperor -maxdepth 1 -name 'filler.*' -delete")
+    assert "/etc/uwsgi/emperor/guestbook has " in failure["msg"] and " 0 inodes left" in failure["msg"], failure
+    assert_only(host, release)
+    switch = Deploy(deploy.folder).run().switch()
+    assert switch["served"] == live(host) != release
+    assert prober.since(asked) == {(200, release), (200, switch["served"])}
+    assert not host.file(f"{ROOT}/releases/{switch['served']}/failed.json").exists
 
 
 def test_errors_after_the_switch_bring_the_one_before_back(host, prober, address, tmp_path):
@@ -355,18 +358,25 @@ def test_no_memory_for_two(host, prober, tmp_path):
     assert_only(host, release)
 
 
+KILL_MODULE = """
+for process in /proc/[0-9]*; do
+  if tr '\\0' ' ' < $process/cmdline 2>/dev/null | grep -q '^/usr/bin/python3 .*AnsiballZ_uwsgi_vassal.py'
+  then kill -9 ${process#/proc/}; killed=1; fi
+done; test -n "$killed"
+"""
+
+
 def test_killed_in_the_middle_and_then_restarted(host, site, tmp_path):
     """Nothing of a release that nobody found good is started, whoever starts the Emperor again."""
     release = live(host)
-    change = append("guestbook/wsgi.py", in_uwsgi("__import__('time').sleep(600)"))
-    deploy = Deploy(source(tmp_path / "src", "killed", change), {"django_health_timeout": 600})
+    deploy = Deploy(source(tmp_path / "src", "killed"), {"health": {"settle": 600}})
     with deploy.start(ANSIBLE_PIPELINING="false") as process:  # so that the module has a name
         deadline = time.monotonic() + 300
         while host.check_output(f"ls {VASSALS}").split() == [f"{release}.ini"] and time.monotonic() < deadline:
             time.sleep(0.2)
-        host.check_output("kill -9 $(pgrep -f 'AnsiballZ_uwsgi_vassal[.]py')")
+        host.check_output(KILL_MODULE)
         process.communicate()
-    assert len(host.check_output(f"ls {VASSALS}").split()) == 2, "the broken release was on its way"
+    assert len(host.check_output(f"ls {VASSALS}").split()) == 2, "the other release was on its way"
     assert site.get("/release").status == 200
     host.check_output(f"systemctl restart {UNIT}")
     assert json.loads(site.wait("/release").text)["release"] == release

@@ -109,9 +109,10 @@ class Emperor:
         ]
 
     def stop(self, name: str) -> None:
-        for server in reversed(self.running.pop(name)):
+        for server in reversed(self.running[name]):
             server.close()
         self.stopped.append(name)
+        del self.running[name]  # last, as the statistics list a vassal until it has ended
 
     def page(self, name: str, connection) -> bytes:
         _modifier, size, _modifier2 = struct.unpack("<BHB", connection.recv(4, socket.MSG_WAITALL))
