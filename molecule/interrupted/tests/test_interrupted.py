@@ -356,7 +356,8 @@ def test_half_removed_release_is_not_used(deploy, site):
     manifests = on_host("sh", "-c", f"for path in {ROOT}/releases/*/release.json; do tr -d '\\n' < $path; echo; done")
     finished = sorted(map(json.loads, manifests.splitlines()), key=lambda manifest: manifest["created"])
     version = {manifest["id"]: manifest["version"] for manifest in finished}
-    oldest = finished[0]["id"]
+    before = json.loads(on_host("tail", "-n", "1", f"{ROOT}/releases.jsonl"))["previous"]
+    oldest = next(manifest["id"] for manifest in finished if manifest["id"] not in (now, before))
     many = "import sys\nfor n in range(150000): open(f'{sys.argv[1]}/{n}', 'x').close()"
     host_python(many, f"{ROOT}/releases/{oldest}/src")
     watch = "import os, sys\nwhile os.path.exists(sys.argv[1]): pass\n" + PROCESSES.replace(
