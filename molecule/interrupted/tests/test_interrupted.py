@@ -60,7 +60,7 @@ found = {os.path.relpath(os.path.join(top, name)) for top, _, names in os.walk("
 print(*(found ^ set(wanted)) - {name for name in found if name.endswith(".pyc")})
 for name in found & set(wanted):
     data = open(name, "rb").read()
-    if hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest() != wanted[name]:
+    if hashlib.sha1(b"blob %d\\0" % len(data) + data).hexdigest() != wanted[name]:
         print(name)
 """
 # Every file that an installed package says it has, with the content that it says.
