@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write one version of the project that the scenario releases: the probe, with a slow page and one for uploads.
 
-    project.py FOLDER NUMBER [KIND]    KIND is good, or what is broken
+project.py FOLDER NUMBER [KIND]    KIND is good, or what is broken
 """
 
 from __future__ import annotations

@@ -3,14 +3,14 @@
 
     load.py --host shop.example.com --log requests.tsv --summary summary.json [--seconds 30 | until SIGTERM]
 
-Requests start by a timetable, whether or not earlier ones have been answered, and latency counts from the planned start:
-a site that stalls for a second is seen to fail everybody who came in that second, not only the one it kept waiting.
+Requests start by a timetable, whether or not earlier ones have been answered, and latency counts from the planned
+start: a site that stalls for a second is seen to fail everybody who came in that second, not only one.
 
 Kinds: `kept` (GET over a kept connection), `new` (GET over a connection of its own), `slow` (GET that the app takes
-seconds to answer) and `upload` (POST whose body takes seconds to send). The log has a line for each request: planned start
-(seconds since 1970), latency (seconds), kind, status (0 without an answer), release (X-Emperor-Release), error. Anything
-but a whole answer with status 200 has failed. A kept connection that the server closed just before it was used again is
-no failure: browsers then ask once more, and so does this, and counts it as `retried`.
+seconds to answer) and `upload` (POST whose body takes seconds to send). The log has a line for each request: planned
+start (seconds since 1970), latency (seconds), kind, status (0 without an answer), release, error. Anything but a whole
+answer with status 200 has failed. A kept connection that the server closed just before it was used again is no failure:
+browsers then ask once more, and so does this, and counts it as `retried`.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
         if not error and request.kind == "upload" and answer.status == 200:
             whole = self.load.upload_bytes // PIECES * PIECES
             error = "" if answer.body == str(whole).encode() else f"{answer.body[:40]!r} of {whole} bytes arrived"
-        self.load.done(request, answer.status, answer.headers.get("x-emperor-release", ""), error)
+        self.load.done(request, answer.status, answer.headers.get(self.load.given.release_header.lower(), ""), error)
         if error or request.kind != "kept" or answer.headers.get("connection") == "close":
             self.transport.close()
         else:
@@ -385,6 +385,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--upload-bytes", type=int, default=300_000)
     parser.add_argument("--upload-seconds", type=float, default=3, help="seconds that a body takes to send")
     parser.add_argument("--seconds", type=float, default=0, help="seconds to run; until SIGTERM unless given")
+    parser.add_argument("--release-header", default="X-Emperor-Release", help="header that names who answers")
     parser.add_argument("--watch", help="link of which each new target is noted with its time")
     parser.add_argument("--log", required=True)
     parser.add_argument("--summary", required=True, help="is written when all is done")

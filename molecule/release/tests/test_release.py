@@ -57,7 +57,7 @@ class Run:
 
 
 def deploy(number: int, kind: str) -> Release:
-    """Change the sources and run the playbook, as a person would. Nobody's own machine is also the server, so give way."""
+    """Change the sources and run the playbook, and give way: in life the controller is another machine."""
     project.write(SOURCE, number, kind)
     command = [Path(sys.executable).parent / "ansible-playbook", "-i", SCENARIO / "inventory.yml", "emperor.web.deploy"]
     began = time.time()
@@ -68,7 +68,7 @@ def deploy(number: int, kind: str) -> Release:
 @pytest.fixture(scope="module")
 def run(host) -> Run:
     lines = host.check_output("cat /srv/django/probe/releases.jsonl").count("\n") + 1
-    with Visitors(host) as visitors:
+    with Visitors(host, "--rate=260", "--slow-every=2.5") as visitors:
         time.sleep(STEADY)
         releases = [deploy(number, kind) for number, kind in enumerate(KINDS, 1)]
         deadline = time.monotonic() + 300
@@ -116,7 +116,9 @@ def test_every_kind_of_visitor_was_there(run):
     for release in run.releases:
         for at in switches(run, release):
             under_way = {r.kind for r in run.records if r.start < at < r.start + r.latency}
-            assert under_way >= {"slow", "upload"}, f"nothing slow was under way when release {release.number} went live"
+            assert under_way >= {"slow", "upload"}, (
+                f"nothing slow was under way when release {release.number} went live"
+            )
 
 
 def test_good_releases_went_live_and_broken_ones_failed_with_their_cause(run):

@@ -28,10 +28,12 @@ class Visitors:
         self.summary: dict = {}
 
     def __enter__(self) -> Visitors:
-        self.host.check_output(f"mkdir -p {PLACE} && cat > {PLACE}/load.py <<'END'\n{(SHARED / 'load.py').read_text()}END")
+        self.host.check_output(
+            f"mkdir -p {PLACE} && cat > {PLACE}/load.py <<'END'\n{(SHARED / 'load.py').read_text()}END"
+        )
         command = ["/usr/bin/python3", f"{PLACE}/load.py", *self.options]
         command += ["--log", f"{PLACE}/log", "--summary", f"{PLACE}/summary.json"]
-        unit = "systemd-run --quiet --collect --unit=visitors --property=TimeoutStopSec=60"
+        unit = "systemd-run --quiet --collect --unit=visitors --property=TimeoutStopSec=60 --property=LimitNOFILE=65536"
         self.host.check_output(f"rm -f {PLACE}/summary.json; {unit} {' '.join(command)}")
         return self
 
