@@ -21,6 +21,7 @@ SOURCE = PROJECT / f".cache/release-{os.environ['EMPEROR_HOST']}"
 SCENARIO = PROJECT / "molecule/release"
 STEADY = 20  # seconds without a release, before the first
 REQUESTS = 100_000
+RATE = 260  # short requests a second
 KINDS = (
     ["good", "settings", "good", "page fails", "good", "good", "urls", "good", "wsgi", "good"]
     + ["good", "uwsgi", "good", "page hangs", "good", "good", "page fails", "uwsgi", "good", "good"]
@@ -68,7 +69,7 @@ def deploy(number: int, kind: str) -> Release:
 @pytest.fixture(scope="module")
 def run(host) -> Run:
     lines = host.check_output("cat /srv/django/probe/releases.jsonl").count("\n") + 1
-    with Visitors(host, "--rate=260", "--slow-every=2.5") as visitors:
+    with Visitors(host, f"--rate={RATE}", "--slow-every=2.5") as visitors:
         time.sleep(STEADY)
         releases = [deploy(number, kind) for number, kind in enumerate(KINDS, 1)]
         deadline = time.monotonic() + 300
