@@ -27,7 +27,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 IDLE = 30.0  # a kept connection that rested longer is given up; Nginx closes it after 65 s
 PIECES = 20
 KINDS = ("kept", "new", "slow", "upload")
