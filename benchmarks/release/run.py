@@ -233,7 +233,8 @@ def stop_and_start(version: str) -> None:
 def start_gunicorn() -> None:
     link("v1")
     settings = [f"--setenv={name}={value}" for name, value in ENVIRONMENT.items()]
-    program = [f"{OTHER}/venv/bin/gunicorn", "--workers=4", f"--bind=unix:{OTHER}/run/app.sock", "--umask=007"]
+    # Gunicorn gives its socket to its own group; who may reach it is up to the folder, as with the others.
+    program = [f"{OTHER}/venv/bin/gunicorn", "--workers=4", f"--bind=unix:{OTHER}/run/app.sock", "--umask=0"]
     program += [f"--chdir={OTHER}/current", "--graceful-timeout=25", "--timeout=60", "probe.wsgi:application"]
     on_host("systemd-run", "--quiet", "--collect", "--unit=other", "--uid=bench", "--gid=bench", *settings, *program)
 
