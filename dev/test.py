@@ -26,7 +26,7 @@ import lab
 LOGS = lab.CACHE / "logs"
 # Hosts with Python 3.14 need ansible-core 2.20, which needs Python 3.12 here.
 NEEDS_NEWER_CORE = ("debian:forky", "ubuntu:26.04")
-SCENARIOS = ("sources", "refusals", "foreign", "faults", "interrupted", "operate", "tls")
+SCENARIOS = ("release", "faults", "interrupted", "operate", "sources", "refusals", "foreign", "tls")
 
 
 class Failed(Exception):
