@@ -182,8 +182,8 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
 from ansible_collections.emperor.web.plugins.module_utils._info import AppInfo
-from ansible_collections.emperor.web.plugins.module_utils._switch import SwitchError, parse_statuses
 
 ARGUMENTS = {
     "name": {"type": "list", "elements": "str", "required": True},
