@@ -4,7 +4,8 @@
     test.py [STAGE ...]    all stages, or those whose name starts with one of the words
 
 EMPEROR_IMAGES lists the images for the hosts, separated by spaces; without it all that can be had: Ubuntu's from a
-registry, Debian's built here. EMPEROR_JOBS says how many hosts run at a time, 2 unless given.
+registry, Debian's built here. EMPEROR_JOBS says how many hosts run at a time, 2 unless given. EMPEROR_RELEASES says how
+many releases go live under load, 6 unless given; 20 are all of them, and take a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import lab
 LOGS = lab.CACHE / "logs"
 # Hosts with Python 3.14 need ansible-core 2.20, which needs Python 3.12 here.
 NEEDS_NEWER_CORE = ("debian:forky", "ubuntu:26.04")
-SCENARIOS = ("release", "faults", "interrupted", "operate", "sources", "refusals", "foreign", "tls")
+SCENARIOS = ("faults", "interrupted", "operate", "sources", "refusals", "foreign", "tls")
 
 
 class Failed(Exception):
@@ -222,7 +223,16 @@ def hosts(run: Run) -> str:
     return f"{len(waiting)} runs of Molecule"
 
 
-def scenario(run: Run, name: str, image: str) -> tuple[float, str]:
+def load(run: Run) -> str:
+    """Releases and faults while visitors come in without a break; alone, because others would take their time."""
+    usable = [image for image, reason in host_images(run) if not reason and image not in NEEDS_NEWER_CORE]
+    if not usable:
+        raise Failed("there is no image to run hosts from")
+    count = os.environ.get("EMPEROR_RELEASES", "6")
+    return f"{scenario(run, 'release', usable[-1], EMPEROR_RELEASES=count)[1]}, {count} releases on {usable[-1]}"
+
+
+def scenario(run: Run, name: str, image: str, **variables: str) -> tuple[float, str]:
     """One scenario of Molecule on a host of its own; its seconds, and how many tests passed."""
     started = time.monotonic()
     host = f"emperor-{name}-{re.sub('[^a-z0-9]+', '-', image)}"
@@ -238,6 +248,7 @@ def scenario(run: Run, name: str, image: str) -> tuple[float, str]:
             EMPEROR_IMAGE=image,
             EMPEROR_HOST=host,
             MOLECULE_EPHEMERAL_DIRECTORY=str(lab.CACHE / "molecule" / host),
+            **variables,
         )
     except Failed as failure:
         (LOGS / f"{host}.log").write_text(str(failure))
@@ -311,6 +322,7 @@ STAGES: dict[str, Callable[[Run], str]] = {
     "images": images,
     "demo": demo,
     "hosts": hosts,
+    "load": load,
 }
 
 
