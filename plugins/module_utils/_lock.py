@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from ansible_collections.emperor.web.plugins.module_utils._files import read_text, write_atomic
+from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, read_text, write_atomic
 
 NAME = "deploy.lock"
 # Seconds that a run may be away from the host, busy on another one, before a run from elsewhere takes it for dead.
@@ -278,8 +278,10 @@ def locked(module: Any, root: str, *, what: str = "", take: bool = False) -> Ite
             taken = lock.acquire(mine, options["ended"] or "")
     except Busy as busy:
         module.fail_json(msg=str(busy), busy=asdict(busy.holder))
-    except (Lost, OSError) as error:
-        module.fail_json(msg=f"app {options['name']}: {error}" if isinstance(error, OSError) else str(error))
+    except Lost as lost_lock:
+        module.fail_json(msg=str(lost_lock))
+    except OSError as error:
+        module.fail_json(msg=f"app {options['name']}: {explain_os_error(error, root)}")
     try:
         yield mine
     finally:

@@ -129,15 +129,22 @@ class Deploy:
 
     def start(self, **environment: str) -> subprocess.Popen:
         environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"} | environment
-        return subprocess.Popen(
-            self.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=PROJECT
-        )
+        with self.file("out").open("w") as out, self.file("errors").open("w") as errors:
+            return subprocess.Popen(self.command(), stdout=out, stderr=errors, env=environment, cwd=PROJECT)
+
+    def file(self, ending: str) -> Path:
+        """What the run prints goes into files: a pipe that nobody reads would stop it."""
+        return self.folder.with_suffix(f".{ending}")
 
     def run(self) -> Deploy:
         with self.start() as process:
-            self.printed, errors = process.communicate()
-        assert self.printed.lstrip().startswith("{"), self.printed[-3000:] + errors[-3000:]
+            process.wait()
+        assert self.printed.lstrip().startswith("{"), self.printed[-3000:] + self.file("errors").read_text()[-3000:]
         return self
+
+    @property
+    def printed(self) -> str:
+        return self.file("out").read_text()
 
     def tasks(self) -> list[dict]:
         plays = json.loads(self.printed)["plays"]
@@ -318,7 +325,6 @@ def test_errors_after_the_switch_bring_the_one_before_back(host, prober, address
             if live(host) != release:
                 Site(address, DOMAIN).get("/slow?seconds=0")
             time.sleep(0.2)
-        deploy.printed = process.stdout.read()
     failure = deploy.failure()
     assert "server errors in its probation of 60 s" in failure["msg"], failure
     assert f"{release} is live again" in failure["msg"]
@@ -375,7 +381,7 @@ def test_killed_in_the_middle_and_then_restarted(host, site, tmp_path):
         while host.check_output(f"ls {VASSALS}").split() == [f"{release}.ini"] and time.monotonic() < deadline:
             time.sleep(0.2)
         host.check_output(KILL_MODULE)
-        process.communicate()
+        process.wait()
     assert len(host.check_output(f"ls {VASSALS}").split()) == 2, "the other release was on its way"
     assert site.get("/release").status == 200
     host.check_output(f"systemctl restart {UNIT}")
