@@ -204,7 +204,8 @@ def hosts(run: Run) -> str:
     usable = [image for _scenario, image, reason in wanted if not reason and image not in NEEDS_NEWER_CORE]
     if not usable:
         raise Failed("there is no image to run hosts from")
-    wanted += [(scenario, usable[number % len(usable)], "") for number, scenario in enumerate(SCENARIOS)]
+    # The longest first, so that the last of them is not alone at the end.
+    wanted = [(scenario, usable[number % len(usable)], "") for number, scenario in enumerate(SCENARIOS)] + wanted
     failures = []
     with ThreadPoolExecutor(jobs()) as pool:
         waiting = {pool.submit(scenario, run, *job[:2]): job for job in wanted if not job[2]}
