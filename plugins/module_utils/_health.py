@@ -28,6 +28,8 @@ _CONFIRM_SECONDS = 5.0
 _NEWS = 2.5
 # Between two questions to a release that has answered well.
 _INTERVAL = 0.25
+# Of the log, with the failure.
+_SHOWN_LINES = 60
 
 
 class SwitchError(Exception):
@@ -192,7 +194,8 @@ class Health:
         log = self.vassals.log(self.began, self.release)
         cause = _vassals.cause(log)
         what = self.vassals.without_secrets(what, self.release)
-        raise SwitchError(f"release {self.release} {what}{'; ' + cause if cause else ''}", log + (lines or []))
+        said = log[-_SHOWN_LINES:] + (lines or [])
+        raise SwitchError(f"release {self.release} {what}{'; ' + cause if cause else ''}", said)
 
 
 class WebServer:

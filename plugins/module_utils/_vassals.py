@@ -32,6 +32,9 @@ _GRACE = 3.0
 # A file that ends so is not seen by the Emperor. The program live_only.py of role uwsgi uses the same ending.
 PARKED = ".ini.stopped"
 
+# A traceback of an app may have more than a hundred lines, and its cause is the last of them.
+_LOG_LINES = 400
+
 _CAUSES = re.compile(
     r"[\w.]*(Error|Exception|Exit)\b|\[strict-mode\]|DAMN ! (worker|process)|.*\bkilled by the OOM killer|"
     r"\*\*\* HARAKIRI"
@@ -196,7 +199,13 @@ class Vassals:
 
     def log(self, since: float, release: str) -> list[str]:
         """What the Emperor and its vassals wrote, without the app's secrets."""
-        arguments = [f"--unit={self.unit}", f"--since=@{since - 1:.0f}", "--output=cat", "--no-pager", "--lines=60"]
+        arguments = [
+            f"--unit={self.unit}",
+            f"--since=@{since - 1:.0f}",
+            "--output=cat",
+            "--no-pager",
+            f"--lines={_LOG_LINES}",
+        ]
         outcome = run(["journalctl", *arguments], timeout=20)
         return self.without_secrets(outcome.stdout, release).splitlines()
 
