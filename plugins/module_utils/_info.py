@@ -58,7 +58,7 @@ class AppInfo:
             "app": self.name,
             "release": manifest.id,
             "live": manifest.id == live,
-            "failed": manifest.id != live and failed(self.history, manifest.id),
+            "failed": manifest.id != live and os.path.exists(self.layout.failure(manifest.id)),
             "revision": manifest.revision,
             "version": manifest.version,
             "created": moment(manifest.created),
@@ -128,14 +128,6 @@ def release_before(history: list[dict[str, Any]], release: str) -> str:
     """The release that was live before a release went live, empty where none was."""
     entry = last_live(history, release, other_before=True)
     return entry["previous"] if entry else ""
-
-
-def failed(history: list[dict[str, Any]], release: str) -> bool:
-    """Whether a release did not get live, or did not stay it, when that was last tried."""
-    # What was found before anything was tried says nothing about the release.
-    tried = [entry for entry in history if entry["release"] == release and entry.get("step") != "preflight"]
-    results = [entry["result"] for entry in tried]
-    return bool(results) and results[-1] != "live"
 
 
 def moment(seconds: float) -> str:

@@ -126,7 +126,7 @@ apps:
     releases:
       description:
         - The finished releases, newest first, with the options that other modules want for them. C(failed) says that a
-          release did not get live, or did not stay it, when that was last tried.
+          release did not get live, or did not stay it, when that was last tried; its C(failed.json) says why.
       type: list
       elements: dict
       sample:
