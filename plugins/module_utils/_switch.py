@@ -29,6 +29,9 @@ from ansible_collections.emperor.web.plugins.module_utils._process import UserEr
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
 from ansible_collections.emperor.web.plugins.module_utils._vassals import Vassals
 
+# Seconds that a switch without overlap may take longer than its limits, before systemd takes it for dead.
+_RETURN_MARGIN = 30
+
 
 class Switch:
     """One release of one app on its way to be live."""
@@ -70,7 +73,7 @@ class Switch:
                 self._timed("start", self._start)
                 self._timed("settle", self._settle)
             else:
-                self._timed("stop", lambda: self.vassals.park(self.before, self.options["drain"]))
+                self._timed("stop", self._stop_before)
                 self._timed("start", self._start)
             self._timed("publish", self._publish)
             log = _probation.AccessLog(self.options["access_log"])
@@ -81,6 +84,9 @@ class Switch:
             self._timed("probation", lambda: self._watch(log))
         except Exception as error:  # whatever it is, a site must not stay down for it
             self._fail(error)
+        finally:
+            if not self.options["overlap"]:
+                self.vassals.cancel_return()
         self._record({"result": "live"})
         with suppress(FileNotFoundError):
             os.unlink(self.layout.failure(self.release))
@@ -143,6 +149,13 @@ class Switch:
         reason = _memory.shortage(_memory.used(running), len(running) - 1, wanted, left)
         if reason:
             raise SwitchError(f"release {self.release} is not started beside {self.before}: {reason}")
+
+    def _stop_before(self) -> None:
+        """Stop what serves; until something does again, systemd watches over this module."""
+        drain = self.options["drain"]
+        self.vassals.schedule_return(2 * drain + _RETURN_MARGIN)
+        self.vassals.park(self.before, drain)
+        self.vassals.schedule_return(self.options["timeout"] + _RETURN_MARGIN)
 
     def _start(self) -> None:
         self.vassals.start(self.release)

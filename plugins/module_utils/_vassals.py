@@ -31,6 +31,7 @@ PAUSE = 0.1
 _GRACE = 3.0
 # A file that ends so is not seen by the Emperor. The program live_only.py of role uwsgi uses the same ending.
 PARKED = ".ini.stopped"
+LIVE_ONLY = "/usr/local/lib/emperor/live_only.py"
 
 # A traceback of an app may have more than a hundred lines, and its cause is the last of them.
 _LOG_LINES = 400
@@ -101,6 +102,24 @@ class Vassals:
         if os.path.exists(self.ini(release)):
             os.rename(self.ini(release), os.path.join(self.folder, release + PARKED))
         self._wait_until_gone(release, seconds)
+
+    def schedule_return(self, seconds: float) -> None:
+        """Have systemd start the live release again after a time, should this module be killed while nothing serves."""
+        if not os.path.exists(LIVE_ONLY):  # a host without the role uwsgi
+            return
+        self.cancel_return()
+        command = ["/usr/bin/python3", "-I", LIVE_ONLY, self.folder, self.layout.root]
+        unit = [f"--unit={self._return_unit}", f"--on-active={seconds:.0f}s", "--timer-property=AccuracySec=1s"]
+        run(["systemd-run", "--quiet", "--collect", *unit, *command], timeout=20)
+
+    def cancel_return(self) -> None:
+        """Something serves again, or has been found good."""
+        if os.path.exists(LIVE_ONLY):
+            run(["systemctl", "stop", f"{self._return_unit}.timer"], timeout=20)
+
+    @property
+    def _return_unit(self) -> str:
+        return f"emperor-return-{self.app}"
 
     def bring_back(self, release: str) -> None:
         """Start a release that was parked, with the very file that it had."""

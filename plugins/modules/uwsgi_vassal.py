@@ -114,7 +114,9 @@ options:
       - Whether the new release starts while the live one runs. It is refused before it starts when the memory that is
         available, of the machine and of the unit's control group, is clearly less than what it would need.
       - V(false) is for hosts that cannot hold both. The live release is stopped before the new one starts, and is
-        started again when the new one fails. In between visitors get status 502 from the web server.
+        started again when the new one fails. In between visitors get status 502 from the web server. Should this module
+        be killed then, a timer of systemd starts the live release again, by a program of the role
+        P(emperor.web.uwsgi#role).
     type: bool
     default: true
   action:

@@ -364,6 +364,26 @@ def test_no_memory_for_two(host, prober, tmp_path):
     assert_only(host, release)
 
 
+def test_no_memory_for_a_worker(host, prober, tmp_path):
+    """The kernel itself kills the workers of a release that takes more than the host has."""
+    release, asked = live(host), len(prober.answers)
+    change = append("entries/views.py", "\n\ndef healthz(request):\n    return HttpResponse(b'x' * (4 << 30))\n")
+    limit_memory("1500m")
+    try:
+        failure = Deploy(source(tmp_path / "src", "hungry", change), {"django_health_timeout": 15}).run().failure()
+    finally:
+        limit_memory("-1")
+    assert "killed by signal 9" in "".join(failure["log"]), failure
+    assert "the app closed the connection without an answer" in failure["msg"], failure
+    assert prober.since(asked) == {(200, release)}
+    assert_only(host, release)
+
+
+def limit_memory(limit: str) -> None:
+    command = ["docker", "update", f"--memory={limit}", f"--memory-swap={limit}", HOST]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 KILL_MODULE = """
 for process in /proc/[0-9]*; do
   if tr '\\0' ' ' < $process/cmdline 2>/dev/null | grep -q '^/usr/bin/python3 .*AnsiballZ_uwsgi_vassal.py'
@@ -372,17 +392,38 @@ done; test -n "$killed"
 """
 
 
-def test_killed_in_the_middle_and_then_restarted(host, site, tmp_path):
-    """Nothing of a release that nobody found good is started, whoever starts the Emperor again."""
+def kill_module(host, deploy: Deploy) -> None:
+    """Kill uwsgi_vassal alone, when the release that it starts has a vassal."""
     release = live(host)
-    deploy = Deploy(source(tmp_path / "src", "killed"), {"health": {"settle": 600}})
     with deploy.start(ANSIBLE_PIPELINING="false") as process:  # so that the module has a name
         deadline = time.monotonic() + 300
-        while host.check_output(f"ls {VASSALS}").split() == [f"{release}.ini"] and time.monotonic() < deadline:
+        while not set(vassals(host)) - {release} and time.monotonic() < deadline:
             time.sleep(0.2)
         host.check_output(KILL_MODULE)
         process.wait()
-    assert len(host.check_output(f"ls {VASSALS}").split()) == 2, "the other release was on its way"
+
+
+def vassals(host) -> list[str]:
+    """The releases that the Emperor runs, or is about to."""
+    return [Path(path).stem for path in host.check_output(f"ls {VASSALS}").split() if path.endswith(".ini")]
+
+
+def test_killed_while_nothing_serves(host, site, tmp_path):
+    """Without overlap; the release hangs, so that nobody but systemd can bring the one before back."""
+    release = live(host)
+    change = append("guestbook/wsgi.py", in_uwsgi("__import__('time').sleep(600)"))
+    source(tmp_path / "src", "killed without overlap", change)
+    kill_module(host, Deploy(tmp_path / "src", {"overlap": False, "django_health_timeout": 5}))
+    assert len(vassals(host)) == 1 and vassals(host) != [release], "the live one was stopped"
+    assert json.loads(site.wait("/release", seconds=60).text)["release"] == release
+    assert vassals(host) == [release]
+
+
+def test_killed_in_the_middle_and_then_restarted(host, site, tmp_path):
+    """Nothing of a release that nobody found good is started, whoever starts the Emperor again."""
+    release = live(host)
+    kill_module(host, Deploy(source(tmp_path / "src", "killed"), {"health": {"settle": 600}}))
+    assert len(vassals(host)) == 2, "the other release was on its way"
     assert site.get("/release").status == 200
     host.check_output(f"systemctl restart {UNIT}")
     assert json.loads(site.wait("/release").text)["release"] == release
