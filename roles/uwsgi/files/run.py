@@ -1,9 +1,10 @@
+#!/usr/bin/python3 -IS
 # Copyright: (c) 2026, the emperor.web authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Run a program in exactly the environment of a release. Installed by the role uwsgi of emperor.web.
 
-    python3 -I run.py RELEASE PROGRAM [ARGUMENT ...]   RELEASE is a release's folder, or a link to one
-    python3 -I run.py --ini VASSAL.ini                 the Emperor's way to start a vassal
+    run.py RELEASE PROGRAM [ARGUMENT ...]   RELEASE is a release's folder, or a link to one
+    run.py --ini VASSAL.ini                 the Emperor's way to start a vassal, in place of uwsgi
 
 uWSGI itself expands % and $( in the values of its ini files, and cannot carry a newline; a file of its own can.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import resource
 import sys
 
 
@@ -23,6 +25,7 @@ def main(arguments: list[str]) -> None:
         program = ["/usr/bin/uwsgi", *arguments]
         # The Emperor tells its vassals by these how to speak to it.
         inherited = {name: value for name, value in os.environ.items() if name.startswith("UWSGI_")}
+        allow_open_files()
     elif len(arguments) >= 2:
         release, program, inherited = os.path.realpath(arguments[0]), arguments[1:], passed_on()
     else:
@@ -53,6 +56,12 @@ def release_of_vassal(path: str) -> str:
             if name.strip() == "set-ph" and value.strip().startswith("release="):
                 return value.strip().removeprefix("release=")
     sys.exit(f"{path} names no release")
+
+
+def allow_open_files() -> None:
+    """As many as the Emperor's unit allows; the Emperor itself has a lower limit."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def passed_on() -> dict[str, str]:

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import pwd
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ def release(tmp_path):
 
 
 def call(*arguments, **environment: str) -> subprocess.CompletedProcess:
-    argv = [sys.executable, "-I", str(RUN), *map(str, arguments)]
+    argv = [sys.executable, "-IS", str(RUN), *map(str, arguments)]
     return subprocess.run(argv, env=environment, capture_output=True, check=False)
 
 
@@ -238,8 +239,16 @@ def test_read_json_is_utf8_whatever_the_locale(release):
 
 
 def test_the_emperor_starts_it_as_the_unit_says():
-    wrapper = (FILES / "vassal").read_text()
     unit = (FILES.parent / "templates" / "uwsgi-emperor@.service.j2").read_text()
-    assert wrapper.startswith("#!/bin/sh\n")
-    assert 'exec /usr/bin/python3 -I /usr/local/lib/emperor/run.py "$@"\n' in wrapper
-    assert "--emperor-wrapper /usr/local/lib/emperor/vassal" in unit
+    assert RUN.read_text().startswith("#!/usr/bin/python3 -IS\n"), "nothing of the app's environment reaches it"
+    assert "--emperor-wrapper /usr/local/lib/emperor/run.py" in unit
+
+
+def test_a_vassal_may_open_as_many_files_as_the_unit_allows(run_py):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        run_py.allow_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
