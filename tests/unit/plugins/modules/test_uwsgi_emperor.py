@@ -1,0 +1,27 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Input that uwsgi_emperor refuses before it touches the host."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.emperor.web.plugins.module_utils._emperor import Emperor
+from ansible_collections.emperor.web.plugins.modules.uwsgi_emperor import problem_of
+
+
+@pytest.mark.parametrize(
+    ("emperors", "problem"),
+    [
+        ([Emperor("no-such-app", "/srv/django/no-such-app", ["/mnt/x"])], ""),
+        ([Emperor("Shop")], "'Shop' cannot be the name of a user"),
+        ([Emperor("x" * 32)], "at most 31"),
+        ([Emperor("root")], "user root exists"),
+        ([Emperor("no-such-app", "srv/shop")], "'srv/shop' has to be absolute"),
+        ([Emperor("no-such-app", None, ["/mnt/a b"])], "'/mnt/a b' has to be absolute, without spaces"),
+        ([Emperor("no-such-app", '/srv/"; reboot')], "has to be absolute"),
+        ([Emperor("no-such-app"), Emperor("no-such-app")], "no-such-app is given twice"),
+    ],
+)
+def test_problem_of(emperors, problem):
+    found = problem_of(emperors)
+    assert (problem in found) if problem else found == ""
