@@ -123,11 +123,18 @@ class Emperor:
         return done
 
     def make_files(self, dry_run: bool) -> list[str]:
-        """Make the folder for vassals and the files; the paths of those that were not as they should be."""
+        """Make the folders and the files; the paths of those that were not as they should be."""
         folder = f"{self.vassals}/{self.name}"
         done = []
         if ensure_directory(folder, mode=0o750, uid=os.geteuid(), gid=_group(self.name) or 0, dry_run=dry_run):
             done.append(folder)
+        # A folder that is missing when an Emperor starts stays read-only for its app until it starts again.
+        for path in self.writable:
+            if not os.path.isdir(path):
+                done.append(path)
+                if not dry_run:
+                    user = _entry(self.name)
+                    ensure_directory(path, mode=0o750, uid=user.pw_uid, gid=user.pw_gid)
         for path, content, mode, _before in self.wrong_files():
             done.append(path)
             if not dry_run:

@@ -39,7 +39,9 @@ options:
             C(shared) below it is the user's home. Every vassal is started unless given.
         type: path
       writable:
-        description: Folders that the app may write to, besides its socket folder and C(/tmp), which is its own.
+        description:
+          - Folders that the app may write to, besides its socket folder and C(/tmp), which is its own. One that is
+            missing is made, for this app alone; one that is there keeps its owner and mode.
         type: list
         elements: path
         default: []

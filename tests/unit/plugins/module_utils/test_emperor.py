@@ -43,7 +43,7 @@ def emperor(tmp_path):
     places = {name: str(tmp_path / name) for name in ("vassals", "units", "commands")}
     for path in places.values():
         os.mkdir(path)
-    return Emperor("shop", "/srv/django/shop", ["/srv/django/shop/shared", "/mnt/media"], **places)
+    return Emperor("shop", "/srv/django/shop", [str(tmp_path / "shared"), str(tmp_path)], **places)
 
 
 def user(home="/srv/django/shop/shared", shell="/usr/sbin/nologin", uid=990, gid=990):
@@ -52,19 +52,22 @@ def user(home="/srv/django/shop/shared", shell="/usr/sbin/nologin", uid=990, gid
 
 def test_files_are_made_once_and_mended(host, emperor):
     host.groups["shop"] = os.getegid()
+    host.users["shop"] = user(uid=os.geteuid(), gid=os.getegid())
     made = emperor.make_files(dry_run=True)
     assert made == [
         f"{emperor.vassals}/shop",
+        emperor.writable[0],
         f"{emperor.units}/{UNIT}.d/emperor.conf",
         f"{emperor.commands}/shop-manage",
     ]
     assert not any(map(os.path.exists, made))
     assert emperor.make_files(dry_run=False) == made
-    assert [stat.S_IMODE(os.stat(path).st_mode) for path in made] == [0o750, 0o644, 0o755]
+    assert [stat.S_IMODE(os.stat(path).st_mode) for path in made] == [0o750, 0o750, 0o644, 0o755]
     assert emperor.make_files(dry_run=False) == []
-    os.chmod(made[2], 0o700)
-    os.unlink(made[1])
-    assert emperor.make_files(dry_run=False) == made[1:]
+    os.chmod(made[3], 0o700)
+    os.chmod(made[1], 0o711)  # the folder of the user's own is only made
+    os.unlink(made[2])
+    assert emperor.make_files(dry_run=False) == made[2:]
     assert emperor.make_files(dry_run=True) == []
 
 
@@ -72,8 +75,7 @@ def test_the_unit_says_where_the_app_is_and_what_it_may_write_to(emperor):
     lines = emperor.additions().splitlines()
     assert lines[1] == "[Service]"
     assert [line for line in lines if line.startswith("ReadWritePaths")] == [
-        "ReadWritePaths=-/srv/django/shop/shared",
-        "ReadWritePaths=-/mnt/media",
+        f"ReadWritePaths=-{path}" for path in emperor.writable
     ]
     assert any(line.startswith("ExecStartPre=-+") and line.endswith('/%i "/srv/django/shop"') for line in lines)
 
