@@ -16,12 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ansible_collections.emperor.web.plugins.module_utils._files import ensure_directory, read_text, write_atomic
-from ansible_collections.emperor.web.plugins.module_utils._process import run
+from ansible_collections.emperor.web.plugins.module_utils._process import NO_LOGIN, run
 
 _HEAD = "# Written by emperor.web.uwsgi_emperor; what is changed here is lost.\n"
-_NO_LOGIN = "/usr/sbin/nologin"
-# Shells of accounts that nobody logs in to; one with another shell belongs to a person.
-_NOT_FOR_PEOPLE = (_NO_LOGIN, "/sbin/nologin", "/bin/false", "/usr/bin/false")
 
 
 class EmperorError(Exception):
@@ -81,16 +78,6 @@ class Emperor:
 
     # What is there.
 
-    def account_problem(self) -> str:
-        """Why the account cannot be the app's, empty where it can."""
-        entry = _entry(self.name)
-        if entry and (entry.pw_uid == 0 or entry.pw_shell not in _NOT_FOR_PEOPLE):
-            return (
-                f"app {self.name}: user {self.name} exists, and somebody can log in as it (shell {entry.pw_shell}); "
-                f"give the app another name, or the user the shell {_NO_LOGIN}"
-            )
-        return ""
-
     def wrong_files(self) -> list[tuple[str, str, int, str]]:
         """Path, content, mode, and the content before, of each file that is not as it should be."""
         found = []
@@ -110,7 +97,7 @@ class Emperor:
             if not dry_run:
                 _call("groupadd", "--system", self.name)
         entry = _entry(self.name)
-        options = ["--gid", self.name, "--home-dir", self.home, "--shell", _NO_LOGIN]
+        options = ["--gid", self.name, "--home-dir", self.home, "--shell", NO_LOGIN]
         options += ["--comment", f"Django app {self.name}"]
         if not entry:
             done.append(f"user {self.name} created")

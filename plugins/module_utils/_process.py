@@ -24,6 +24,10 @@ BASE_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
 
+NO_LOGIN = "/usr/sbin/nologin"
+# Shells of accounts that nobody logs in to; one with another shell belongs to a person.
+_NOT_FOR_PEOPLE = (NO_LOGIN, "/sbin/nologin", "/bin/false", "/usr/bin/false")
+
 
 class UserError(Exception):
     """The account does not exist, or this process may not become it."""
@@ -55,6 +59,19 @@ def account(user: str) -> pwd.struct_passwd:
         return pwd.getpwnam(user)
     except KeyError:
         raise UserError(f"user {user} does not exist on this host; create it first") from None
+
+
+def refuse_person(app: str) -> None:
+    """The app's account is made where there is none; one that somebody can log in to is not taken over."""
+    try:
+        entry = pwd.getpwnam(app)
+    except KeyError:
+        return
+    if entry.pw_uid == 0 or entry.pw_shell not in _NOT_FOR_PEOPLE:
+        raise UserError(
+            f"user {app} exists, and somebody can log in as it (shell {entry.pw_shell}); give the app another name, "
+            f"or the user the shell {NO_LOGIN}"
+        )
 
 
 def credentials(user: str | None) -> dict:

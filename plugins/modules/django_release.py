@@ -280,7 +280,7 @@ from ansible_collections.emperor.web.plugins.module_utils._environment import ta
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, full
 from ansible_collections.emperor.web.plugins.module_utils._git import CannotTell
 from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, Holder, Lock, locked
-from ansible_collections.emperor.web.plugins.module_utils._process import UserError
+from ansible_collections.emperor.web.plugins.module_utils._process import UserError, refuse_person
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError, kind
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
 
@@ -328,6 +328,7 @@ ARGUMENTS = LOCK_ARGUMENTS | {
 
 def resolved(builder: Builder) -> dict:
     """Find out what the source means now; a host without Git cannot always tell yet."""
+    refuse_person(builder.options["name"])
     builder.check()
     try:
         return {"changed": False, "revision": builder.revision(), "live": builder.layout.live() or ""}

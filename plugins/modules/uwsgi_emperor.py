@@ -82,6 +82,7 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._emperor import Emperor, EmperorError, run_units
+from ansible_collections.emperor.web.plugins.module_utils._process import UserError, refuse_person
 
 ARGUMENTS = {
     "emperors": {
@@ -107,8 +108,10 @@ def problem_of(emperors: list[Emperor]) -> str:
         for path in [emperor.root or "/", *emperor.writable]:
             if not re.fullmatch(r"/[^\s\"'%\\$]*", path):
                 return f"app {emperor.name}: {path!r} has to be absolute, without spaces, quotes, %, $ and backslashes"
-        if problem := emperor.account_problem():
-            return problem
+        try:
+            refuse_person(emperor.name)
+        except UserError as error:
+            return f"app {emperor.name}: {error}"
     names = [emperor.name for emperor in emperors]
     twice = sorted({name for name in names if names.count(name) > 1})
     return f"{', '.join(twice)} is given twice; each app has one Emperor" if twice else ""

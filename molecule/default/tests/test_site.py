@@ -133,6 +133,8 @@ def test_worker_is_the_app_and_never_root(host, site):
     owners = {host.check_output(f"stat -c %U:%G /proc/{pid}") for pid in pids}
     assert len(pids) >= 6, "the Emperor, a master and four workers"
     assert owners == {"guestbook:guestbook"}
+    limits = {host.check_output(f"sed -n 's/^Max open files *//p' /proc/{pid}/limits").split()[0] for pid in pids}
+    assert limits == {"1024", "65536"}, "the Emperor closes each one that it may have before it starts a vassal"
 
 
 def test_app_is_only_in_its_own_group(host):

@@ -83,6 +83,10 @@ EARLY = {
         {"django_apps": [GOOD | {"python_version": "3.9"}]},
         ["wants python_version 3.9", "uWSGI of this distribution runs Python"],
     ),
+    "account of a person": (
+        {"django_apps": [GOOD | {"name": "root"}]},
+        ["app root: user root exists", "give the app another name"],
+    ),
     "root below /home": (
         {"django_apps": [GOOD], "django_root": "/home/ubuntu/sites"},
         ["/home/ubuntu/sites", "use /srv/django"],

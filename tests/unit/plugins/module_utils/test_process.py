@@ -8,6 +8,7 @@ import os
 import pwd
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils._process import (
@@ -15,6 +16,7 @@ from ansible_collections.emperor.web.plugins.module_utils._process import (
     UserError,
     account,
     credentials,
+    refuse_person,
     run,
 )
 
@@ -143,3 +145,16 @@ def test_root_becomes_a_user_with_its_groups_and_no_others(monkeypatch):
         "group": other.pw_gid,
         "extra_groups": os.getgrouplist(other.pw_name, other.pw_gid),
     }
+
+
+@pytest.mark.parametrize(("shell", "uid"), [("/bin/bash", 1000), ("", 1000), ("/usr/sbin/nologin", 0)])
+def test_the_account_of_a_person_is_refused(monkeypatch, shell, uid):
+    monkeypatch.setattr(pwd, "getpwnam", lambda _name: SimpleNamespace(pw_shell=shell, pw_uid=uid))
+    with pytest.raises(UserError, match="give the app another name"):
+        refuse_person("ann")
+
+
+@pytest.mark.parametrize("shell", ["/usr/sbin/nologin", "/bin/false"])
+def test_the_account_of_an_app_is_not(monkeypatch, shell):
+    monkeypatch.setattr(pwd, "getpwnam", lambda _name: SimpleNamespace(pw_shell=shell, pw_uid=990))
+    refuse_person("shop")

@@ -15,7 +15,7 @@ from ansible_collections.emperor.web.plugins.modules.uwsgi_emperor import proble
         ([Emperor("no-such-app", "/srv/django/no-such-app", ["/mnt/x"])], ""),
         ([Emperor("Shop")], "'Shop' cannot be the name of a user"),
         ([Emperor("x" * 32)], "at most 31"),
-        ([Emperor("root")], "user root exists"),
+        ([Emperor("root")], "app root: user root exists, and somebody can log in as it"),
         ([Emperor("no-such-app", "srv/shop")], "'srv/shop' has to be absolute"),
         ([Emperor("no-such-app", None, ["/mnt/a b"])], "'/mnt/a b' has to be absolute, without spaces"),
         ([Emperor("no-such-app", '/srv/"; reboot')], "has to be absolute"),
