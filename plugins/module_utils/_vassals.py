@@ -130,8 +130,8 @@ class Vassals:
 
     def stop(self, release: str, seconds: float, *, kill: bool = False) -> None:
         """Take a vassal's file away, and the Emperor stops it gracefully; kill one that serves nobody and hangs."""
-        self._remove(release, PARKED)
-        if not self._remove(release, ".ini"):
+        parked = self._remove(release, PARKED)
+        if not self._remove(release, ".ini") and not parked:
             return
         self._wait_until_gone(release, min(seconds, _GRACE) if kill else seconds)
         process = self._entry(release).get("pid", 0)

@@ -368,20 +368,24 @@ def test_no_memory_for_a_worker(host, prober, tmp_path):
     """The kernel itself kills the workers of a release that takes more than the host has."""
     release, asked = live(host), len(prober.answers)
     change = append("entries/views.py", "\n\ndef healthz(request):\n    return HttpResponse(b'x' * (4 << 30))\n")
-    limit_memory("1500m")
+    refused = limit_memory("1500m")
+    if refused:
+        pytest.skip(f"this Docker cannot limit the memory of a container: {refused}")
     try:
         failure = Deploy(source(tmp_path / "src", "hungry", change), {"django_health_timeout": 15}).run().failure()
     finally:
-        limit_memory("-1")
+        limit_memory("64g")  # Docker cannot take a limit away
     assert "killed by signal 9" in "".join(failure["log"]), failure
     assert "the app closed the connection without an answer" in failure["msg"], failure
     assert prober.since(asked) == {(200, release)}
     assert_only(host, release)
 
 
-def limit_memory(limit: str) -> None:
+def limit_memory(limit: str) -> str:
+    """What Docker says when it cannot."""
     command = ["docker", "update", f"--memory={limit}", f"--memory-swap={limit}", HOST]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stderr.strip() if done.returncode else ""
 
 
 KILL_MODULE = """
