@@ -46,6 +46,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.emperor.web.plugins.module_utils._hooks import STEPS
+from ansible_collections.emperor.web.plugins.module_utils._tls import is_address
 
 # Accounts of the base system and of packages that a web host has; an app with such a name would be that account.
 _RESERVED = frozenset(
@@ -229,19 +230,12 @@ def _tls(given: Any, name: str, domains: list[str]) -> dict[str, str]:
             f"django_apps: tls of app {name} has to be off, self_signed, acme, or the texts of a certificate and its "
             f"private_key, both of them"
         )
-    if word == "acme" and not all("." in domain and not _is_address(domain) for domain in domains):
+    if word == "acme" and not all("." in domain and not is_address(domain) for domain in domains):
         raise AnsibleFilterError(
             f"django_apps: tls of app {name} is acme, which is for host names that the ACME server can reach, not for "
-            f"{', '.join(domain for domain in domains if '.' not in domain or _is_address(domain))}; use self_signed"
+            f"{', '.join(domain for domain in domains if '.' not in domain or is_address(domain))}; use self_signed"
         )
     return {"tls": word}
-
-
-def _is_address(domain: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(domain.strip("[]")))
-    except ValueError:
-        return False
 
 
 def _derived(domains: list[str], folder: str) -> dict[str, str]:
