@@ -78,22 +78,27 @@ def look(path: str) -> State | None:
         return State(link=os.readlink(path))
     if not stat.S_ISREG(status.st_mode):
         return None
-    return State(read_text(path), stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid))
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as handle:
+        return State(handle.read(), stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid))
 
 
 def write(path: str, state: State) -> None:
-    """Make a path what it is to be."""
+    """Make a path that nobody reads yet what it is to be."""
+    remove(path)
     if not state:
-        remove(path)
         return
     make_folder(os.path.dirname(path))
     if state.link is not None:
-        remove(path)
         os.symlink(state.link, path)
         return
-    mine = state.owner == (os.geteuid(), os.getegid())
-    uid, gid = (-1, -1) if mine else state.owner
-    write_atomic(path, state.content or "", mode=state.mode, uid=uid, gid=gid)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as handle:
+        handle.write(state.content or "")
+        handle.flush()
+        if state.owner != (os.geteuid(), os.getegid()):
+            os.fchown(descriptor, *state.owner)
+        os.fchmod(descriptor, state.mode)
+        os.fsync(descriptor)
 
 
 def make_folder(path: str) -> None:

@@ -184,14 +184,15 @@ def test_a_failed_reload_puts_everything_back_and_loads_it(host):
 def test_a_full_disk_changes_nothing(host, monkeypatch, at_once, name):
     config = tricky(host)
     before = host.state()
-    real = _config_swap.write_atomic
+    real = os.fsync
 
-    def full(path, text, **how):
+    def full(descriptor):
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
         if name in path and "emperor-config-" not in path:
             raise OSError(28, "No space left on device")
-        real(path, text, **how)
+        real(descriptor)
 
-    monkeypatch.setattr(_config_swap, "write_atomic", full)
+    monkeypatch.setattr(os, "fsync", full)
     monkeypatch.setattr(_config_swap, "mounted", lambda _folder: not at_once)
     for _run in range(2):
         with pytest.raises(OSError, match="No space left"):
