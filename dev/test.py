@@ -27,7 +27,7 @@ import lab
 LOGS = lab.CACHE / "logs"
 # Hosts with Python 3.14 need ansible-core 2.20, which needs Python 3.12 here.
 NEEDS_NEWER_CORE = ("debian:forky", "ubuntu:26.04")
-SCENARIOS = ("faults", "interrupted", "operate", "sources", "refusals", "foreign", "tls")
+SCENARIOS = ("faults", "nginx", "interrupted", "operate", "sources", "refusals", "foreign", "tls")
 
 
 class Failed(Exception):
