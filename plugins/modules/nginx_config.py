@@ -146,7 +146,7 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Daemon, Wanted
-from ansible_collections.emperor.web.plugins.module_utils._config_swap import Change, State
+from ansible_collections.emperor.web.plugins.module_utils._config_swap import Change, State, unfinished
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error
 
 FILE_ARGUMENTS = {
@@ -231,6 +231,8 @@ def configure(module: AnsibleModule) -> dict:
     if not tested and not module.check_mode:
         raise ConfigError(f"{given['validate'].split()[0]} is not installed, so nothing can test the files")
     with config.locked():
+        if unfinished(config.root):
+            module.warn("a run before this one was killed while it changed the files; what it left is put right")
         left = config.heal(dry_run=module.check_mode) if tested else []
         changes = config.changes()
         warnings = []

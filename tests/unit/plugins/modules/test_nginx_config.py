@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import _files
 from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, Wanted
-from ansible_collections.emperor.web.plugins.module_utils._config_swap import Change, State, work_folder
+from ansible_collections.emperor.web.plugins.module_utils._config_swap import Change, State, Swap, work_folder
 from ansible_collections.emperor.web.plugins.modules import nginx_config
 from ansible_collections.emperor.web.plugins.modules.nginx_config import diff_of, wanted_file
 
@@ -179,3 +180,34 @@ def test_a_folder_that_is_a_link_is_changed_where_it_leads(run_module, nginx, tm
     broken = run_module(nginx_config, arguments | {"files": [{"path": "a", "content": "BROKEN\n"}]})
     assert f"{tmp_path}/link/a:1:BROKEN" in broken["msg"]
     assert not os.path.exists(work_folder(nginx["root"]))
+
+
+def warnings(result: dict) -> str:
+    return json.dumps(result.get("warnings", []))
+
+
+def test_a_killed_run_is_told_and_completed(run_module, nginx):
+    swap = Swap(nginx["root"], [Change("a", State(), State("a\n", 0o644, (os.geteuid(), os.getegid())))])
+    swap.begin()
+    swap.make()
+    arguments = nginx | {"files": [{"path": "a", "content": "a\n"}]}
+    foretold = run_module(nginx_config, arguments, check=True)
+    real = run_module(nginx_config, arguments)
+    again = run_module(nginx_config, arguments)
+    assert [result["changed"] for result in (foretold, real, again)] == [True, True, False]
+    assert [result["files"] for result in (foretold, real, again)] == [["a"], ["a"], []]
+    assert "a run before this one was killed" in warnings(foretold)
+
+
+def test_a_warning_of_what_was_there_is_told(run_module, nginx, tmp_path):
+    (tmp_path / "test").write_text("#!/bin/sh\necho 'conflicting server name \"shop\"' >&2\n")
+    result = run_module(nginx_config, nginx | {"files": [{"path": "a", "content": "a\n"}]})
+    assert result["changed"]
+    assert "the live configuration has this already: conflicting server name" in warnings(result)
+
+
+@pytest.mark.parametrize(("name", "taken"), [("", True), ("_", True), ("_shop", False), ("shop", False)])
+def test_a_name_that_nobody_asks_for_is_no_reason_to_refuse(run_module, nginx, tmp_path, name, taken):
+    (tmp_path / "test").write_text(f"#!/bin/sh\n[ ! -e $1/a ] || echo 'conflicting server name \"{name}\"' >&2\n")
+    result = run_module(nginx_config, nginx | {"files": [{"path": "a", "content": "a\n"}]})
+    assert result["changed" if taken else "failed"]
