@@ -20,6 +20,7 @@ import time
 
 PAIRS = 10
 WORK = "/etc/.nginx.emperor"
+JOURNAL = f"{WORK}/journal.json"
 
 
 def start(payload: str) -> subprocess.Popen:
@@ -64,6 +65,13 @@ def leftovers() -> list[str]:
     return [name for name in names if ".emperor-" in name] + [WORK] * os.path.exists(WORK)
 
 
+def after_the_beginning(process: subprocess.Popen, seconds: float) -> None:
+    """Wait until a run has begun to change files, and then some more."""
+    while not os.path.exists(JOURNAL) and process.poll() is None:
+        time.sleep(0.0005)
+    time.sleep(seconds)
+
+
 def kill(count: int, payloads: list[str]) -> dict:
     result = {"kills": 0, "ended": 0, "journals": 0, "swapped": 0, "invalid": 0, "problems": []}
     seconds = []
@@ -71,16 +79,19 @@ def kill(count: int, payloads: list[str]) -> dict:
         began = time.monotonic()
         complete(payload)
         seconds.append(time.monotonic() - began)
-    whole = sum(seconds) / len(seconds)
+    whole = min(seconds[1:])  # the first of them may have had nothing to do
     for number in range(count):
         payload, wanted, other = payloads[number % 2], "AB"[number % 2], "BA"[number % 2]
         problems = []
         process = start(payload)
-        time.sleep(whole * (number + random.random()) / count)
+        if number % 5 < 3:
+            time.sleep(whole * (number + random.random()) / count)
+        else:
+            after_the_beginning(process, random.uniform(0, whole / 3))
         process.kill()
         result["kills" if process.wait() == -9 else "ended"] += 1
         process.stdout.close()
-        result["journals"] += os.path.exists(f"{WORK}/journal.json")
+        result["journals"] += os.path.exists(JOURNAL)
         if not valid():
             result["invalid"] += 1
         elif number % 4 < 2:  # without a restart it is the next run that has to load what is there

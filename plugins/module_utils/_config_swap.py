@@ -110,8 +110,8 @@ def make_folder(path: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Have no file and no link at a path."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    """Have no file and no link at a path; where none is, that can be said of a read-only folder too."""
+    if os.path.lexists(path):
         os.unlink(path)
 
 

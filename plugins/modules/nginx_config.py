@@ -113,7 +113,7 @@ EXAMPLES = r"""
 - name: Change HAProxy's configuration in the same way
   emperor.web.nginx_config:
     root: /etc/haproxy
-    validate: haproxy -c -q -f %s/haproxy.cfg
+    validate: haproxy -c -f %s/haproxy.cfg
     reload: systemctl try-reload-or-restart haproxy
     pid_file: /run/haproxy.pid
     files:
