@@ -10,6 +10,7 @@ other one B. Of a mix of their files Nginx takes none.
 
 from __future__ import annotations
 
+import glob
 import http.client
 import json
 import os
@@ -62,7 +63,7 @@ def settled(wanted: str, seconds: float = 5) -> str:
 
 def leftovers() -> list[str]:
     names = [os.path.join(folder, name) for folder, _folders, files in os.walk("/etc/nginx") for name in files]
-    return [name for name in names if ".emperor-" in name] + [WORK] * os.path.exists(WORK)
+    return [name for name in names if ".emperor-" in name] + glob.glob(WORK) + glob.glob("/tmp/emperor-config-*")
 
 
 def after_the_beginning(process: subprocess.Popen, seconds: float) -> None:

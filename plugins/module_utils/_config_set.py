@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 import fcntl
+import glob
+import hashlib
 import os
 import re
 import shlex
@@ -182,7 +184,10 @@ class ConfigSet:
     @contextmanager
     def staged(self, changes: list[Change]) -> Iterator[str]:
         """A private copy of the whole folder with the changes in it, and with all its paths its own."""
-        with tempfile.TemporaryDirectory(prefix="emperor-config-") as folder:
+        prefix = f"emperor-config-{hashlib.sha256(self.root.encode()).hexdigest()[:8]}-"
+        for stale in glob.glob(os.path.join(tempfile.gettempdir(), f"{prefix}*")):  # of a run that was killed
+            shutil.rmtree(stale, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
             stage = os.path.join(os.path.realpath(folder), os.path.basename(self.root))
             if os.path.isdir(self.root):
                 shutil.copytree(self.root, stage, symlinks=True)

@@ -207,7 +207,7 @@ class Swap:
                 self._make_at_once()
                 return
             except OSError as error:
-                if error.errno not in _NO_EXCHANGE:
+                if self._made or error.errno not in _NO_EXCHANGE:
                     raise
                 shutil.rmtree(self._tree, ignore_errors=True)
         self._make_one_by_one()

@@ -255,6 +255,15 @@ def test_a_trial_leaves_no_copy_behind(host):
     assert not os.path.exists(os.path.dirname(stage))
 
 
+def test_the_copy_that_a_killed_run_left_is_removed_by_the_next(host):
+    config = host.wanted(Wanted("x.conf", "x\n"))
+    with config.staged(config.changes()) as stage:
+        left = f"{os.path.dirname(stage)}-of-a-killed-run"
+        os.makedirs(f"{left}/daemon")
+    deploy(config)
+    assert not os.path.exists(left)
+
+
 def test_a_folder_that_is_not_there_yet_is_made(host):
     shutil.rmtree(host.root)
     deploy(host.wanted(Wanted("main.conf", "x\n")))

@@ -185,6 +185,21 @@ def test_another_failure_of_the_exchange_changes_nothing(root, monkeypatch):
     assert state(root) == OLD
 
 
+def test_what_fails_after_the_exchange_is_undone_by_another(root, monkeypatch):
+    """An error that would speak against an exchange before it must not start over on the old folder."""
+
+    def refuse(_swap):
+        raise OSError(errno.EPERM, "may not be linked")
+
+    monkeypatch.setattr(Swap, "_carry_over", refuse)
+    swap = begun(root)
+    with pytest.raises(OSError, match="may not be linked"):
+        swap.make()
+    assert swap.undo()
+    swap.finish()
+    assert state(root) == OLD
+
+
 def test_mount_points_are_seen(monkeypatch):
     table = "22 1 0:1 / / rw - ext4 x rw\n23 22 0:2 / /etc/ngi\\040nx/conf.d rw - tmpfs x rw\n"
     monkeypatch.setattr(_config_swap, "read_text", lambda _path: table)
