@@ -267,7 +267,11 @@ class ConfigSet:
         if outcome.rc != 0:
             raise ConfigError(f"the reload failed, the files before are back: {outcome.last_lines()}", outcome)
         deadline = time.monotonic() + _RELOAD_SECONDS
-        while before and not self.daemon.workers() - before:
+        new: set[str] = set()
+        while before:
+            seen, new = new, self.daemon.workers() - before
+            if seen & new:  # one that ends at once is none
+                return
             if time.monotonic() > deadline:
                 raise ConfigError(
                     "the daemon did not start new workers, so it refused the files when it read them; the files "

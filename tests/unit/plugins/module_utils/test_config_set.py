@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import shutil
 import stat
@@ -524,6 +525,16 @@ def test_no_new_workers_show_that_the_files_were_refused(host, daemon):
         deploy(wanted(Wanted("a.conf", "a\n")))
     assert host.state() == before
     assert host.reloads() == 2
+
+
+def test_workers_that_end_at_once_do_not_count(host, daemon, monkeypatch):
+    wanted, _children = daemon
+    config = wanted(Wanted("a.conf", "a\n"))
+    pids = itertools.count(20)
+    monkeypatch.setattr(Daemon, "workers", lambda _daemon: {"10", str(next(pids))})
+    with pytest.raises(ConfigError, match="did not start new workers"):
+        deploy(config)
+    assert "a.conf" not in host.state()
 
 
 def test_a_daemon_that_does_not_run_has_no_workers_to_wait_for(host, daemon):
