@@ -32,7 +32,7 @@ options:
     type: path
     default: /etc/nginx
   files:
-    description: The files. Other files below O(root) are left as they are.
+    description: The files. Other files below O(root) are left as they are, unless O(owns) names their folder.
     type: list
     elements: dict
     required: true
