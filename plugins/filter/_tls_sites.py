@@ -14,7 +14,7 @@ author:
   - The emperor.web authors (@emperor-web)
 options:
   _input:
-    description: Sites as in the C(nginx_sites) of the role P(emperor.web.nginx#role).
+    description: Sites as in the C(nginx_sites) of the role P(emperor.web.nginx#role), or completed apps.
     type: list
     elements: dict
     required: true
@@ -40,6 +40,8 @@ def tls_sites(sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The wanted certificates of the sites that have TLS."""
     wanted = []
     for site in sites:
+        if isinstance(site.get("tls"), dict):
+            site = {**site, **site["tls"]}  # an app
         mode = site.get("tls") or "off"  # YAML reads a bare off as false
         if mode != "off":
             given = {key: site[key] for key in ("certificate", "private_key")} if mode == "files" else {}

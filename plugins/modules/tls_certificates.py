@@ -145,6 +145,8 @@ issued:
   sample: [shop]
 """
 
+import shutil
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error
 from ansible_collections.emperor.web.plugins.module_utils._tls import Certificate, Timer, TlsError, day
@@ -207,6 +209,12 @@ def main() -> None:
     )
     given = module.params
     wanted = [Certificate(options, given) for options in given["certificates"]]
+    if not shutil.which("openssl"):
+        if not module.check_mode:
+            module.fail_json(msg="openssl is not installed on the host; install the package openssl")
+        module.warn("openssl is not installed yet, so the certificates could not be checked")
+        due = [each.name for each in wanted if given["issue"] or each.mode != "acme"]
+        module.exit_json(changed=bool(due), issued=due, certificates={})
     step = None
     try:
         for step in wanted:

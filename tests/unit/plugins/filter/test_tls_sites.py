@@ -19,3 +19,11 @@ def test_only_what_the_module_takes_of_sites_with_tls():
         {"name": "issued", "domains": ["c"], "mode": "acme"},
         {"name": "given", "domains": ["d"], "mode": "files", **given},
     ]
+
+
+def test_apps_have_their_mode_and_their_texts_in_one_option():
+    apps = [{"name": "off", "domains": ["a"], "tls": {"tls": "off"}}]
+    apps += [{"name": "given", "domains": ["b"], "tls": {"tls": "files", "certificate": "c", "private_key": "k"}}]
+    assert tls_sites(apps) == [
+        {"name": "given", "domains": ["b"], "mode": "files", "certificate": "c", "private_key": "k"},
+    ]
