@@ -173,6 +173,14 @@ def have_databases(run: Run) -> None:
         record(run, "integration databases", "skipped", 0, f"{', '.join(lacking)}: {reason}")
 
 
+def have_browser(run: Run) -> None:
+    """Install what the scenario tls looks at the example with; without it that one test is skipped."""
+    try:
+        lab.have_browser()
+    except lab.Missing as reason:
+        record(run, "hosts browser", "skipped", 0, str(reason))
+
+
 def images(run: Run) -> str:
     wanted = host_images(run)
     with ThreadPoolExecutor(jobs()) as pool:
@@ -204,6 +212,7 @@ def hosts(run: Run) -> str:
     usable = [image for _scenario, image, reason in wanted if not reason and image not in NEEDS_NEWER_CORE]
     if not usable:
         raise Failed("there is no image to run hosts from")
+    have_browser(run)
     # The longest first, so that the last of them is not alone at the end.
     wanted = [(scenario, usable[number % len(usable)], "") for number, scenario in enumerate(SCENARIOS)] + wanted
     failures = []

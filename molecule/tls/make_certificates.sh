@@ -1,4 +1,5 @@
-# Certificates for the tests, below a folder: a root, an issuer, a site's with its chain, and the ACME server's.
+# Certificates for the tests, below a folder: a root, an issuer, a site's with its chain, and the ACME server's. In the
+# folder renewed is the next certificate of the site, in wrong the first one with the key of another.
 mkdir -p "$1"
 cd "$1"
 new="openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
@@ -17,3 +18,11 @@ sign site issuer "subjectAltName=DNS:given.example.com"
 $new -subj "/CN=localhost" -keyout pebble.key -out pebble.csr
 sign pebble root "subjectAltName=DNS:localhost,IP:127.0.0.1"
 cat site.pem issuer.pem >chain.pem
+
+mkdir -p renewed wrong
+cp chain.pem wrong/chain.pem
+cp pebble.key wrong/site.key
+cp site.key renewed/site.key
+cp site.csr renewed.csr
+sign renewed issuer "subjectAltName=DNS:given.example.com"
+cat renewed.pem issuer.pem >renewed/chain.pem
