@@ -3,10 +3,12 @@
 mkdir -p "$1"
 cd "$1"
 new="openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-authority="basicConstraints=critical,CA:true"
+authority="basicConstraints=critical,CA:true
+keyUsage=critical,keyCertSign
+subjectKeyIdentifier=hash"
 
-sign() { # name, parent, extension
-    printf '%s\n' "$3" >"$1.ext"
+sign() { # name, parent, extensions
+    printf '%s\n' "$3" authorityKeyIdentifier=keyid >"$1.ext"
     openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days 90 -extfile "$1.ext" -out "$1.pem"
 }
 

@@ -172,7 +172,7 @@ class Certificate:
         self.name: str = wanted["name"]
         self.domains: list[str] = wanted["domains"]
         self.mode: str = wanted["mode"]
-        self.given = (wanted["certificate"] or "", wanted["private_key"] or "")
+        self.given = (wanted["certificate"] or "", options["private_keys"].get(self.name) or "")
         self.options = options
         self.warnings: list[str] = []
         if self.mode == "acme":
@@ -186,6 +186,8 @@ class Certificate:
     def check(self) -> None:
         """Refuse what cannot work, before anything is changed."""
         if self.mode == "files":
+            if not self.given[1]:
+                raise TlsError("private_keys has no key for its certificate")
             self.warnings = check_pair(*self.given, self.domains)
         addresses = [domain for domain in self.domains if is_address(domain)]
         if self.mode == "acme" and addresses:

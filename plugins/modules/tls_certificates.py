@@ -49,9 +49,13 @@ options:
       certificate:
         description: The certificate and those of its issuers, PEM, their text; with O(certificates[].mode=files).
         type: str
-      private_key:
-        description: Its key, PEM, its text, without a passphrase; with O(certificates[].mode=files).
-        type: str
+  private_keys:
+    description:
+      - The keys of given certificates, by the name of the site; PEM, their text, without a passphrase.
+      - They are no part of O(certificates), because Ansible writes lists to the journal, and does not find a secret
+        with line breaks in them.
+    type: dict
+    default: {}
   issue:
     description:
       - Whether to ask the ACME server for what is missing. V(false) only tells, in RV(certificates), which of its
@@ -112,7 +116,8 @@ EXAMPLES = r"""
         domains: [shop.example.com, www.shop.example.com]
         mode: files
         certificate: "{{ lookup('ansible.builtin.file', 'shop.pem') }}"
-        private_key: "{{ vault_shop_key }}"
+    private_keys:
+      shop: "{{ vault_shop_key }}"
 
 - name: Have certificates issued by an ACME server of one's own
   emperor.web.tls_certificates:
@@ -156,7 +161,6 @@ CERTIFICATE_ARGUMENTS = {
     "domains": {"type": "list", "elements": "str", "required": True},
     "mode": {"type": "str", "choices": ["self_signed", "files", "acme"], "required": True},
     "certificate": {"type": "str"},
-    "private_key": {"type": "str", "no_log": True},
 }
 
 
@@ -193,8 +197,9 @@ def main() -> None:
                 "elements": "dict",
                 "required": True,
                 "options": CERTIFICATE_ARGUMENTS,
-                "required_if": [("mode", "files", ("certificate", "private_key"))],
+                "required_if": [("mode", "files", ("certificate",))],
             },
+            "private_keys": {"type": "dict", "default": {}, "no_log": True},
             "issue": {"type": "bool", "default": True},
             "folder": {"type": "path", "default": "/etc/emperor-tls"},
             "certbot": {"type": "path", "default": "/etc/letsencrypt"},

@@ -42,12 +42,13 @@ def read(files: Path, *names: str) -> str:
     return "".join((files / name).read_text() for name in names)
 
 
-def options(tmp_path: Path, **others: str | int | None) -> dict:
-    return {"folder": str(tmp_path / "tls"), "certbot": str(tmp_path), "acme_directory": None} | others
+def options(tmp_path: Path, **others: object) -> dict:
+    places = {"folder": str(tmp_path / "tls"), "certbot": str(tmp_path)}
+    return places | {"private_keys": {}, "acme_directory": None} | others
 
 
-def wanted(mode: str, domains: list[str], certificate: str | None = None, private_key: str | None = None) -> dict:
-    return {"name": "a", "domains": domains, "mode": mode, "certificate": certificate, "private_key": private_key}
+def wanted(mode: str, domains: list[str], certificate: str | None = None) -> dict:
+    return {"name": "a", "domains": domains, "mode": mode, "certificate": certificate}
 
 
 def lineage(tmp_path: Path, domains: list[str], server: str) -> Path:
@@ -177,7 +178,7 @@ def test_a_made_certificate_is_right_until_the_domains_change(tmp_path):
 @pytest.mark.parametrize("mode", ["self_signed", "files"])
 def test_a_key_that_others_could_read_is_closed_and_said(tmp_path, files, mode):
     pair = (read(files, "chain.pem"), read(files, "site.key"))
-    certificate = Certificate(wanted(mode, SITE, *pair), options(tmp_path))
+    certificate = Certificate(wanted(mode, SITE, pair[0]), options(tmp_path, private_keys={"a": pair[1]}))
     certificate.make()
     path = Path(certificate.place.private_key)
     before = path.read_text()
@@ -193,12 +194,18 @@ def test_a_key_that_others_could_read_is_closed_and_said(tmp_path, files, mode):
 
 def test_a_given_pair_is_installed_once(tmp_path, files):
     pair = (read(files, "chain.pem"), read(files, "site.key"))
-    given = Certificate(wanted("files", SITE, *pair), options(tmp_path))
+    given = Certificate(wanted("files", SITE, pair[0]), options(tmp_path, private_keys={"a": pair[1]}))
     given.check()
     assert not given.right()
     given.make()
     assert given.right()
     assert given.facts().names == set(SITE)
+
+
+def test_a_given_certificate_without_a_key(tmp_path, files):
+    given = Certificate(wanted("files", SITE, read(files, "chain.pem")), options(tmp_path))
+    with pytest.raises(TlsError, match="private_keys has no key"):
+        given.check()
 
 
 def test_acme_is_not_for_addresses(tmp_path):
