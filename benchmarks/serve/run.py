@@ -18,6 +18,7 @@ import json
 import re
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ HOST = Host("emperor-benchmark-serve")
 DOMAIN = "bench.example.com"
 ROOT = "/srv/django/bench"
 OTHER = "/srv/other"
+OTHERS = ("other-uwsgi", "other-gunicorn", "other-nginx")
 CONNECTIONS = 16
 ENTRIES = 20
 OURS, NGINX, SOCKET, GUNICORN = "emperor.web", "bare Nginx", "uWSGI's HTTP socket", "Nginx and Gunicorn"
@@ -63,6 +65,7 @@ http {{
 """
 FILL = f"""
 from entries.models import Entry
+Entry.objects.all().delete()
 for number in range({ENTRIES}):
     Entry.objects.create(name=f"Visitor {{number}}", message="A few words in the guestbook. " * 5)
 """
@@ -112,16 +115,18 @@ def prepare(tools: Path, place: Path, image: str) -> dict[str, str]:
     own = re.sub(r"^(socket|stats|chmod-socket) = .*\n", "", vassal + "\n", flags=re.MULTILINE)
     own += f"http-socket = 127.0.0.1:{PORTS[SOCKET]}\n"
     own += "add-header = Connection: close\n"  # it closes, and has to say so
+    HOST.run("systemctl", "stop", *OTHERS, check=False)  # of a run with --keep
     HOST.run("mkdir", "-p", OTHER)
     HOST.put(f"{OTHER}/vassal.ini", own)
     HOST.put(f"{OTHER}/nginx.conf", BARE)
     in_release = ["/usr/bin/python3", "-I", "/usr/local/lib/emperor/run.py"]
-    start("other-uwsgi", "--uid=bench", "--gid=bench", *in_release, "--ini", f"{OTHER}/vassal.ini")
+    start(OTHERS[0], "--uid=bench", "--gid=bench", *in_release, "--ini", f"{OTHER}/vassal.ini")
     workers = re.search(r"^processes = (\d+)$", vassal, re.MULTILINE).group(1)
     bind = "unix:/run/emperor/bench/gunicorn.sock"
-    program = ["gunicorn", f"--workers={workers}", f"--bind={bind}", "--umask=7", "guestbook.wsgi:application"]
-    start("other-gunicorn", *in_release, f"{ROOT}/current", *program)
-    start("other-nginx", "nginx", "-c", f"{OTHER}/nginx.conf", "-g", "daemon off;")
+    # Gunicorn gives its socket to its own group; who may reach it is up to the folder.
+    program = ["gunicorn", f"--workers={workers}", f"--bind={bind}", "--umask=0", "guestbook.wsgi:application"]
+    start(OTHERS[1], *in_release, f"{ROOT}/current", *program)
+    start(OTHERS[2], "nginx", "-c", f"{OTHER}/nginx.conf", "-g", "daemon off;")
     code = "import django, gunicorn; print(django.__version__, gunicorn.__version__)"
     django, gunicorn = HOST.run(f"{ROOT}/current/venv/bin/python", "-c", code).split()
     return {"emperor.web": revision(), **HOST.versions(), "Django": django, "Gunicorn": gunicorn, "workers": workers}
@@ -145,7 +150,7 @@ def answer(side: str, path: str) -> str:
         if text:
             return text
         time.sleep(0.2)
-    raise Odd(f"{side} does not answer for {path}; see journalctl on {HOST.name}, after a run with --keep")
+    raise Odd(f"{side} does not answer for {path}; run with --keep and see journalctl on {HOST.name}")
 
 
 def verify(case: Case) -> int:
@@ -228,19 +233,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3, help="seconds of load for each side and path, default 3")
     parser.add_argument("--image", help="image of the host, as dev/lab.py takes it")
     parser.add_argument("--output", type=Path, default=RESULTS / "serve.json", help="gets all samples")
-    parser.add_argument("--keep", action="store_true", help="leave the host, to look at it")
+    parser.add_argument("--keep", action="store_true", help="leave the host for the next run")
     parser.add_argument("--smoke", action="store_true", help="one short round, to see that this works")
     given = parser.parse_args()
     if min(given.rounds, given.seconds) < 1:
         parser.error("--rounds and --seconds have to be 1 or more")
     count, seconds = (1, 1) if given.smoke else (given.rounds, given.seconds)
     tools = lab.virtualenv()
-    place = RESULTS / "serve"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     lab.say("Preparing the host …")
     try:
-        versions = prepare(tools, place, given.image or lab.default_image())
+        # Not below the repository, where Git ignores it, and a source has the files that Git does not ignore.
+        with tempfile.TemporaryDirectory(prefix="emperor-benchmark-") as folder:
+            versions = prepare(tools, Path(folder), given.image or lab.default_image())
         wanted = cases(stylesheet())
         sizes = {case.name: verify(case) for case in wanted}
         lab.say(f"Measuring {count} rounds of {seconds} s for each side and path …")
