@@ -16,6 +16,7 @@ from ansible_collections.emperor.web.plugins.module_utils._process import Result
 from ansible_collections.emperor.web.plugins.module_utils._tls import (
     Certificate,
     Facts,
+    Timer,
     TlsError,
     check_pair,
     covered,
@@ -280,6 +281,26 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, run_module):
     assert outcome["failed"]
     assert "site a: " in outcome["msg"]
     assert str(tmp_path / "tls") in outcome["msg"]
+
+
+def test_a_host_without_openssl(tmp_path, run_module, monkeypatch):
+    """Check mode of a bare host says what it could not look at; the real run has installed it by then."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sites = [{"name": "a", "domains": ["a.example.com"], "mode": "self_signed"}]
+    foreseen = run_module(tls_certificates, {"certificates": sites}, check=True)
+    assert foreseen["changed"]
+    assert foreseen["issued"] == ["a"]
+    outcome = run_module(tls_certificates, {"certificates": sites})
+    assert outcome["failed"]
+    assert outcome["msg"].startswith("openssl is not installed on the host")
+
+
+@pytest.mark.parametrize("name", ["no-such-thing.timer", ""])
+def test_a_timer_that_is_not_there_is_named(name):
+    timer = Timer(name)
+    assert timer.is_off() is bool(name)
+    if name:
+        assert f"{name} cannot be started, so nothing would renew the certificates" in timer.start()[0]
 
 
 def test_certbot_is_quoted_without_its_noise():
