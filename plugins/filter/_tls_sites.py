@@ -41,7 +41,7 @@ def tls_sites(sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
     wanted = []
     for site in sites:
         mode = site.get("tls") or "off"  # YAML reads a bare off as false
-        if mode != "off":
+        if mode not in ("off", "proxy"):
             given = {key: site[key] for key in ("certificate", "private_key")} if mode == "files" else {}
             wanted.append({"name": site["name"], "domains": site["domains"], "mode": mode, **given})
     return wanted
