@@ -29,7 +29,7 @@ LOGS = lab.CACHE / "logs"
 NEEDS_NEWER_CORE = ("debian:forky", "ubuntu:26.04")
 # ubuntu-on-debian:trixie has the same packages, and the other branches of the roles; bookworm has this one's.
 TWIN = "debian:trixie"
-SCENARIOS = ("faults", "interrupted", "nginx", "operate", "sources", "refusals", "foreign", "tls")
+SCENARIOS = ("faults", "interrupted", "nginx", "operate", "sources", "refusals", "foreign", "tls", "site")
 
 
 class Failed(Exception):

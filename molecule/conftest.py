@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +71,18 @@ class Site:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(0.2)
+
+
+def judged_by_gixy(host, folder: Path) -> str:
+    """What gixy says against the configuration that Nginx has read; empty for nothing."""
+    (folder / "nginx.conf").write_text(host.check_output("nginx -T 2>/dev/null"))
+    gixy = shutil.which("gixy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert gixy, "gixy is not installed; it is in dev/requirements.txt"
+    # try_files with a cache would serve files of the release before; distributions mend versions without a new number.
+    argv = [gixy, "--skips", "try_files_is_evil_too,nginx_cves", folder / "nginx.conf"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    found_nothing = done.returncode == 0 and "No issues found" in done.stdout
+    return "" if found_nothing else done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,12 @@ options:
     elements: dict
     required: true
   checks:
-    description: Results of a loop with M(emperor.web.django_check) over builds of these apps, in the same order.
+    description:
+      - Results of a loop with M(emperor.web.django_check) over builds of these apps, in the same order.
+      - Without them the sites are as those of most projects, so that options can be checked before there is a build.
     type: list
     elements: dict
-    required: true
+    default: []
 """
 
 EXAMPLES = r"""
@@ -43,16 +45,25 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible.errors import AnsibleFilterError
+from ansible_collections.emperor.web.plugins.module_utils import _uwsgi
 
-def django_web(apps: list[dict[str, Any]], checks: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+# Between the moment that uWSGI ends a request and the one at which Nginx gives up.
+_GRACE = 5
+
+
+def django_web(
+    apps: list[dict[str, Any]], checks: list[dict[str, Any]] | None = None
+) -> dict[str, list[dict[str, Any]]]:
     """Sites and links of all apps."""
     links: list[dict[str, str]] = []
     sites: list[dict[str, Any]] = []
-    for app, check in zip(apps, checks):
+    for app, check in zip(apps, checks or [{}] * len(apps)):
         shared = f"{app['root']}/shared/media"
         # A release that check mode could not ask yet: what most projects have.
-        project = check.get("project") or {"static_url": "/static/", "media_url": "/media/", "media_root": shared}
-        release = check["item"]["path"]
+        usual = {"static_url": f"{app['path']}static/", "media_url": f"{app['path']}media/", "media_root": shared}
+        project = check.get("project") or usual
+        release = check.get("item", {}).get("path", "")
         static = {"path": project.get("static_root", ""), "target": f"{release}/static"}
         media = {"path": project["media_root"], "target": shared}
         links += [link for link in (static, media) if inside(link["path"], f"{release}/src")]
@@ -62,16 +73,39 @@ def django_web(apps: list[dict[str, Any]], checks: list[dict[str, Any]]) -> dict
                 "name": app["name"],
                 "domains": app["domains"],
                 "root": app["root"],
-                "static_url": url_path(project["static_url"], app["domains"]),
-                "media_url": url_path(project["media_url"], app["domains"]) if media_root else "",
+                "path": app["path"],
+                "static_url": own_path("STATIC_URL", project["static_url"], app),
+                "media_url": own_path("MEDIA_URL", project["media_url"], app) if media_root else "",
                 "media_root": media_root,
+                "protected_url": app["protected_url"],
+                "protected_root": f"{app['root']}/shared/protected",
                 "client_max_body_size": app["client_max_body_size"],
+                "read_timeout": _uwsgi.number(app["uwsgi"], "harakiri", 0) + _GRACE,
+                "canonical": app["canonical"],
+                "rate_limit": app["rate_limit"],
+                "balancer_check": app["balancer_check"],
+                "health_path": app["health"].get("path") or "/",
+                "error_page": app["error_page"],
+                "template": app["nginx_template"],
                 "config": app["nginx_config"],
                 "maintenance": app["maintenance"],
                 **app["tls"],
             }
         )
     return {"sites": sites, "links": links}
+
+
+def own_path(setting: str, url: str | None, app: dict[str, Any]) -> str:
+    """The path of an app's files, which for one below a path of a site has to be there too."""
+    path = url_path(url, app["domains"])
+    if path and not path.startswith(app["path"]):
+        usual = f"{app['path']}{'static' if setting == 'STATIC_URL' else 'media'}/"
+        raise AnsibleFilterError(
+            f"app {app['name']} is below {app['path']}, but its {setting} is {url}, which belongs to another app of "
+            f"the site. Let the settings take it from the environment ({setting} is {usual}), or write it without a "
+            f"slash at its start"
+        )
+    return path
 
 
 def inside(path: str, folder: str) -> bool:

@@ -42,7 +42,7 @@ def tls_sites(sites: list[dict[str, Any]]) -> dict[str, Any]:
         if isinstance(site.get("tls"), dict):
             site = {**site, **site["tls"]}  # an app
         mode = site.get("tls") or "off"  # YAML reads a bare off as false
-        if mode == "off":
+        if mode in ("off", "proxy"):
             continue
         wanted = {"name": site["name"], "domains": site["domains"], "mode": mode}
         if mode == "files":

@@ -82,6 +82,10 @@ _DEFAULTS: dict[str, Any] = {
     "hooks": {},
     "collectstatic": True,
     "client_max_body_size": "",
+    "canonical": False,
+    "rate_limit": {},
+    "balancer_check": "",
+    "protected_url": "",
     "nginx_config": "",
     "packages": [],
 }
@@ -96,7 +100,7 @@ def django_apps(apps: Any, root: str = "/srv/django") -> list[dict[str, Any]]:
     _check_root(str(root))
     completed = [_complete(dict(app), number, str(root)) for number, app in enumerate(apps, 1)]
     _check_unique("name", [(app["name"], app["name"]) for app in completed])
-    _check_unique("domain", [(domain, app["name"]) for app in completed for domain in app["domains"]])
+    _check_domains(completed)
     return completed
 
 
@@ -134,6 +138,8 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
                 f"use {folder}/shared"
             )
     tls = _tls(app.get("tls"), name, domains)
+    path = f"/{str(app.get('path') or '').strip('/')}/".replace("//", "/")
+    protected_url = _protected_url(app.get("protected_url"), name, path)
     given = {key: value for key, value in app.items() if value is not None}
     environment = {key: value for key, value in (app.get("environment") or {}).items() if value is not None}
     _check_sqlite(name, folder, environment)
@@ -142,42 +148,52 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
         "name": name,
         "domains": domains,
         "root": folder,
-        "environment": _derived(domains, folder) | environment,
+        "path": path,
+        "script_name": path.rstrip("/"),
+        "protected_url": protected_url,
+        "environment": _derived(domains, folder) | _mounted(path) | _protected(protected_url, folder) | environment,
         "hooks": _hooks(app.get("hooks") or {}, name),
-        "question": _question(domains, app.get("health") or {}),
+        "question": _question(domains, path, app.get("health") or {}),
         "maintenance": _maintenance(name, app.get("maintenance") or {}),
+        "error_page": _read(app.get("error_page"), "error page", "an HTML file", name)[1],
+        "nginx_template": _read(app.get("nginx_template"), "nginx_template", "a template", name)[0],
         "tls": tls,
         "packages": [*(app.get("packages") or []), *(["certbot"] if tls["tls"] == "acme" else [])],
         "emperor": {"name": name, "root": folder, "writable": [f"{folder}/shared", *(app.get("writable") or [])]},
     }  # fmt: skip
 
 
-def _question(domains: list[str], health: dict[str, Any]) -> dict[str, Any]:
+def _question(domains: list[str], path: str, health: dict[str, Any]) -> dict[str, Any]:
     """How a live release is asked whether it is well, as a new one is before it goes live."""
-    return {"host": domains[0], "path": health.get("path"), "status": health.get("status"), "timeout": 5}
+    question = {"host": domains[0], "path": health.get("path"), "status": health.get("status"), "timeout": 5}
+    return question | {"script_name": path.rstrip("/")}
+
+
+def _read(given: Any, what: str, sample: str, name: str) -> tuple[str, str]:
+    """A file of the controller, its whole path and its text; both empty where none is given."""
+    if not given:
+        return "", ""
+    path = os.path.abspath(os.path.expanduser(str(given)))
+    try:
+        with open(path, encoding="utf-8") as handle:
+            return path, handle.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise AnsibleFilterError(
+            f"django_apps: the {what} {given} of app {name} cannot be read on the controller ({reason}); "
+            f"give {sample}, its path relative to where you are"
+        ) from None
 
 
 def _maintenance(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """What visitors get while a site is closed, and who is not a visitor."""
-    page, text = given.get("page"), ""
-    if page:
-        path = os.path.abspath(os.path.expanduser(str(page)))
-        try:
-            with open(path, encoding="utf-8") as handle:
-                text = handle.read()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise AnsibleFilterError(
-                f"django_apps: the maintenance page {page} of app {name} cannot be read on the controller ({reason}); "
-                f"give an HTML file, its path relative to where you are"
-            ) from None
     seconds = given.get("retry_after")
     if seconds is not None and int(seconds) < 1:
         raise AnsibleFilterError(
             f"django_apps: maintenance.retry_after of app {name} is {seconds}; give seconds, 1 or more"
         )
     return {
-        "page": text,
+        "page": _read(given.get("page"), "maintenance page", "an HTML file", name)[1],
         "retry_after": 300 if seconds is None else int(seconds),
         "allow": [_network(str(network), name) for network in given.get("allow") or []],
     }
@@ -225,10 +241,10 @@ def _tls(given: Any, name: str, domains: list[str]) -> dict[str, str]:
     if isinstance(given, dict) and set(given) == {"certificate", "private_key"} and all(given.values()):
         return {"tls": "files", **{key: str(text) for key, text in given.items()}}
     word = given or "off"  # YAML reads a bare off as false
-    if not isinstance(word, str) or word not in ("off", "self_signed", "acme"):
+    if not isinstance(word, str) or word not in ("off", "self_signed", "acme", "proxy"):
         raise AnsibleFilterError(
-            f"django_apps: tls of app {name} has to be off, self_signed, acme, or the texts of a certificate and its "
-            f"private_key, both of them"
+            f"django_apps: tls of app {name} has to be off, self_signed, acme, proxy, or the texts of a certificate "
+            f"and its private_key, both of them"
         )
     if word == "acme" and not all("." in domain and not is_address(domain) for domain in domains):
         raise AnsibleFilterError(
@@ -249,6 +265,32 @@ def _derived(domains: list[str], folder: str) -> dict[str, str]:
         "DJANGO_CSRF_TRUSTED_ORIGINS": origins,
         "DATABASE_URL": f"sqlite:///{folder}/shared/db.sqlite3",
     }
+
+
+def _mounted(path: str) -> dict[str, str]:
+    """What an app below a path of a site has to know to stay there, by the names of Django's settings."""
+    if path == "/":
+        return {}
+    cookies = dict.fromkeys(("SESSION_COOKIE_PATH", "CSRF_COOKIE_PATH"), path)
+    urls = {"STATIC_URL": f"{path}static/", "MEDIA_URL": f"{path}media/"}
+    return {"FORCE_SCRIPT_NAME": path.rstrip("/"), **urls, **cookies}
+
+
+def _protected(url: str, folder: str) -> dict[str, str]:
+    """By the names of django-sendfile2's settings."""
+    return {"SENDFILE_URL": url, "SENDFILE_ROOT": f"{folder}/shared/protected"} if url else {}
+
+
+def _protected_url(given: Any, name: str, path: str) -> str:
+    if not given:
+        return ""
+    url = f"/{str(given).strip('/')}/"
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/", url) or url == path or not url.startswith(path):
+        raise AnsibleFilterError(
+            f"django_apps: protected_url of app {name} is {given!r}; write a path below {path}, "
+            f"for example {path}protected/"
+        )
+    return url
 
 
 def _check_sqlite(name: str, folder: str, environment: dict[str, Any]) -> None:
@@ -313,6 +355,23 @@ def _check_unique(kind: str, pairs: list[tuple[str, str]]) -> None:
             where = f" by {seen[value]} and {name}" if kind == "domain" else ""
             raise AnsibleFilterError(f"django_apps: the {kind} {value} is used twice{where}; each needs its own")
         seen[value] = name
+
+
+def _check_domains(apps: list[dict[str, Any]]) -> None:
+    """Apps may share a site, at paths of their own, and all that is one for a site."""
+    first: dict[str, dict[str, Any]] = {}
+    taken: list[tuple[str, str]] = []
+    for app in apps:
+        taken += [(f"{domain}{app['script_name']}", app["name"]) for domain in app["domains"]]
+        for domain in app["domains"]:
+            other = first.setdefault(domain, app)
+            for key in ("domains", "tls", "canonical"):
+                if other["path"] != app["path"] and other[key] != app[key]:
+                    raise AnsibleFilterError(
+                        f"django_apps: {other['name']} and {app['name']} share the domain {domain}, but not {key}; "
+                        f"give both the same"
+                    )
+    _check_unique("domain", taken)
 
 
 class FilterModule:

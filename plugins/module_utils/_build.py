@@ -208,8 +208,10 @@ class Builder:
             self.layout.static: {"mode": 0o755},
             self._cache: {"mode": 0o700, **mine},
             self.layout.shared: {"mode": 0o711, **mine},
-            os.path.join(self.layout.shared, "media"): {"mode": 0o2750, "uid": user.pw_uid, "gid": web},
         }
+        # The setgid bit gives the app's files to the web server's group, which may read them.
+        for name in ("media", "protected"):
+            wanted[os.path.join(self.layout.shared, name)] = {"mode": 0o2750, "uid": user.pw_uid, "gid": web}
         changed = [ensure_directory(path, dry_run=self.check_mode, **how) for path, how in wanted.items()]
         return any(changed)
 

@@ -86,6 +86,15 @@ def checks_level(level: int) -> str:
     return "debug"
 
 
+def url_below(settings, name: str) -> str | None:
+    """A URL of the settings as the app has it where it is below a path of a site, which it learns with each request."""
+    prefix = os.environ.get("FORCE_SCRIPT_NAME", "")
+    written = getattr(sys.modules.get(os.environ["DJANGO_SETTINGS_MODULE"]), name, None)
+    if prefix and isinstance(written, str) and not written.startswith(("/", "http://", "https://")):
+        return f"{prefix}/{written}"
+    return getattr(settings, name)
+
+
 def project_facts(settings) -> dict:
     """What a web server and an operator need to know of a project's settings; nothing secret."""
     import django
@@ -101,9 +110,9 @@ def project_facts(settings) -> dict:
         "insecure_key": bool(weakness),
         "insecure_key_reason": weakness,
         "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS],
-        "static_url": settings.STATIC_URL,
+        "static_url": url_below(settings, "STATIC_URL"),
         "static_root": str(settings.STATIC_ROOT or ""),
-        "media_url": settings.MEDIA_URL,
+        "media_url": url_below(settings, "MEDIA_URL"),
         "media_root": str(settings.MEDIA_ROOT or ""),
         "staticfiles": apps.is_installed("django.contrib.staticfiles"),
         "databases": [

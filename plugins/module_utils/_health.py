@@ -63,10 +63,18 @@ class Expectation:
     https: bool
     status: str
     text: str
+    script_name: str = ""
 
     def ask(self, address: str, timeout: float) -> _uwsgi.Answer:
         """The answer of the app that listens on a Unix socket."""
-        return _uwsgi.get(self.path, address=address, host=self.host, https=self.https, timeout=timeout)
+        return _uwsgi.get(
+            self.path,
+            address=address,
+            host=self.host,
+            script_name=self.script_name,
+            https=self.https,
+            timeout=timeout,
+        )
 
     def problem(self, answer: _uwsgi.Answer) -> str:
         """What is wrong with an answer: what came, and what was expected. Empty when it is good."""
@@ -96,6 +104,7 @@ class Health:
             options["https"],
             options["health_status"],
             options["health_text"] or "",
+            options["script_name"],
         )
         # Deaths and replaced workers of an earlier attempt do not count.
         self.began = time.time()
@@ -233,7 +242,9 @@ class WebServer:
         else:
             connection = http.client.HTTPConnection(address, port, timeout=10)
         try:
-            connection.request("GET", self.expected.path, headers={"Host": self.expected.host})
+            connection.request(
+                "GET", self.expected.script_name + self.expected.path, headers={"Host": self.expected.host}
+            )
             answer = connection.getresponse()
             return answer.status, answer.getheader(_uwsgi.RELEASE_HEADER, ""), answer.getheader("Location", "")
         finally:

@@ -143,6 +143,7 @@ def ask(question: dict[str, Any], address: str) -> dict[str, Any]:
             question["path"],
             address=address,
             host=question["host"],
+            script_name=question["script_name"],
             https=question["https"],
             timeout=question["timeout"],
         )

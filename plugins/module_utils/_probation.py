@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -80,8 +81,19 @@ class Request:
 
 def parse(line: str) -> Request | None:
     """A line of the log, or None where it has another form."""
+    if line.startswith("{"):
+        return _parse_json(line)
     found = _LINE.search(line)
     return Request(int(found["status"]), found["upstream"], found["release"]) if found else None
+
+
+def _parse_json(line: str) -> Request | None:
+    try:
+        found = json.loads(line)
+        # Nginx writes nothing, where its text has a dash.
+        return Request(int(found["status"]), found["upstream"] or "-", found["release"] or "-")
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def watch(health: Health, log: AccessLog, address: str, *, seconds: float, errors: int) -> int:

@@ -128,15 +128,17 @@ class Answer:
     body: bytes
 
 
-def get(path: str, *, address: str, host: str, https: bool = False, timeout: float = 10) -> Answer:
-    """GET a path of the app that listens on a Unix socket, the way Nginx would ask for it."""
+def get(
+    path: str, *, address: str, host: str, script_name: str = "", https: bool = False, timeout: float = 10
+) -> Answer:
+    """GET a path, below where the app is, of one that listens on a Unix socket, the way Nginx would ask for it."""
     route, _mark, query = path.partition("?")
     variables = {
         "REQUEST_METHOD": "GET",
-        "REQUEST_URI": path,
+        "REQUEST_URI": script_name + path,
         "PATH_INFO": route,
         "QUERY_STRING": query,
-        "SCRIPT_NAME": "",
+        "SCRIPT_NAME": script_name,
         "CONTENT_LENGTH": "",
         "CONTENT_TYPE": "",
         "SERVER_PROTOCOL": "HTTP/1.1",

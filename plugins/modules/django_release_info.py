@@ -42,8 +42,8 @@ options:
   health:
     description:
       - How to ask the live releases whether they are well, by the app's name. Each may have C(host), V(localhost)
-        unless given, C(path), V(/), C(status), V(200-399,401,403), C(https), V(false), and C(timeout) in
-        seconds, V(10).
+        unless given, C(script_name), the path below which the app is, empty, C(path), V(/), C(status),
+        V(200-399,401,403), C(https), V(false), and C(timeout) in seconds, V(10).
       - An app that is not named here is not asked.
     type: dict
     default: {}
@@ -192,7 +192,14 @@ ARGUMENTS = {
     "history": {"type": "int", "default": 10},
     "health": {"type": "dict", "default": {}},
 }
-QUESTION = {"host": "localhost", "path": "/", "status": "200-399,401,403", "https": False, "timeout": 10}
+QUESTION = {
+    "host": "localhost",
+    "script_name": "",
+    "path": "/",
+    "status": "200-399,401,403",
+    "https": False,
+    "timeout": 10,
+}
 
 
 def question_of(name: str, given: dict[str, Any]) -> dict[str, Any]:

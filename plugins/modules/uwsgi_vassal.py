@@ -52,6 +52,10 @@ options:
     description: Host name to ask for, one that the app accepts (C(ALLOWED_HOSTS)).
     type: str
     default: localhost
+  script_name:
+    description: Path below which the app is, without a slash at its end, for example V(/shop); empty for a whole site.
+    type: str
+    default: ""
   health_path:
     description: Path that a healthy release answers. It should use what the app needs, the database for example.
     type: str
@@ -87,7 +91,8 @@ options:
     default: 60
   confirm:
     description:
-      - URL on this host where the web server listens, for example V(http://127.0.0.1/); the path is O(health_path).
+      - URL on this host where the web server listens, for example V(http://127.0.0.1/); the path is O(script_name) and
+        O(health_path).
       - Not asked unless given.
     type: str
   probation:
@@ -106,7 +111,8 @@ options:
   access_log:
     description:
       - The web server's log that O(probation) reads. Its lines have to end with the upstream's address and the release,
-        C($upstream_addr $upstream_http_x_emperor_release), as the role P(emperor.web.nginx#role) has it.
+        C($upstream_addr $upstream_http_x_emperor_release), or be JSON with C(status), C(upstream) and C(release), as
+        the role P(emperor.web.nginx#role) has it.
     type: path
     default: /var/log/nginx/access.log
   overlap:
@@ -215,6 +221,8 @@ log:
   sample: ["ModuleNotFoundError: No module named 'shop.wsgi'"]
 """
 
+import re
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
 from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, locked
@@ -230,6 +238,7 @@ ARGUMENTS = LOCK_ARGUMENTS | {
     "run_directory": {"type": "path"},
     "unit": {"type": "str"},
     "host": {"type": "str", "default": "localhost"},
+    "script_name": {"type": "str", "default": ""},
     "health_path": {"type": "str", "default": "/"},
     "health_status": {"type": "str", "default": "200-399,401,403"},
     "health_text": {"type": "str"},
@@ -257,6 +266,8 @@ def check(options: dict) -> None:
     for name, least in LEAST.items():
         if options[name] < least:
             raise SwitchError(f"{name} is {options[name]}, it has to be {least} or more")
+    if options["script_name"] and not re.fullmatch(r"(/[^/\s]+)+", options["script_name"]):
+        raise SwitchError(f"script_name: {options['script_name']!r} is no path; write for example /shop")
     if not options["health_path"].startswith("/"):
         raise SwitchError(f"health_path: {options['health_path']!r} is no path; write for example /healthz")
 

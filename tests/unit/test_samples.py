@@ -18,7 +18,7 @@ from ansible_collections.emperor.web.plugins.filter.django_apps import django_ap
 from ansible_collections.emperor.web.plugins.module_utils._django import DJANGO_ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
-READMES = [ROOT / "README.md", *sorted(ROOT.glob("roles/*/README.md"))]
+READMES = [ROOT / "README.md", *sorted(ROOT.glob("roles/*/README.md")), ROOT / "docs/sites.md"]
 # A sample inventory, or a set of variables that a README tells.
 SAMPLES = {path.name: path.read_text() for path in sorted((ROOT / "inventory").glob("*.yml"))} | {
     f"{path.relative_to(ROOT)}-{number}": text

@@ -32,6 +32,33 @@ def test_page(site):
     assert answer.headers["Server"] == "nginx", "the version is nobody's business"
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/static/admin/css/base.css", "/static/missing.css", "/media/missing"]
+)
+def test_headers_come_once_with_every_answer(site, path):
+    """Where Django answers, the first two are its own."""
+    answer = site.get(path)
+    policy = "same-origin" if path in ("/", "/healthz") else "strict-origin-when-cross-origin"
+    for name, value in {"X-Content-Type-Options": "nosniff", "Referrer-Policy": policy}.items():
+        assert answer.headers.get_all(name) == [value]
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
+    assert "Strict-Transport-Security" not in answer.headers, "not without TLS"
+
+
+def test_nothing_is_believed_where_no_proxy_is_trusted(host, site):
+    answer = site.get("/", X_Forwarded_For="203.0.113.9", X_Request_ID="forged")
+    assert answer.headers["X-Request-ID"] != "forged"
+    lines = host.file("/var/log/nginx/access.log").content_string.splitlines()
+    (line,) = [line for line in lines if answer.headers["X-Request-ID"] in line]
+    assert not line.startswith("203.0.113.9")
+
+
+def test_gixy_finds_nothing(host, tmp_path):
+    from conftest import judged_by_gixy
+
+    assert judged_by_gixy(host, tmp_path) == ""
+
+
 def test_second_domain(address):
     from conftest import Site
 

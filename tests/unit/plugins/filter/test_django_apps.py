@@ -285,7 +285,9 @@ def test_tls(given, tls):
 
 @pytest.mark.parametrize("given", [True, "on", "files", {"certificate": "c"}, {"certificate": "c", "private_key": ""}])
 def test_tls_that_is_none_says_what_it_can_be(given):
-    assert "tls of app shop has to be off, self_signed, acme, or the texts of a certificate" in refusal(app(tls=given))
+    assert "tls of app shop has to be off, self_signed, acme, proxy, or the texts of a certificate" in refusal(
+        app(tls=given)
+    )
 
 
 @pytest.mark.parametrize("domain", ["203.0.113.25", "2001:db8::25", "localhost"])
@@ -303,6 +305,51 @@ def test_what_is_given_wins():
     assert completed["emperor"]["writable"] == ["/opt/sites/shop/shared", "/data"]
     assert {name: completed["environment"][name] for name in environment} == environment
     assert completed["environment"]["DJANGO_ALLOWED_HOSTS"] == "shop.example.com"
+
+
+@pytest.mark.parametrize("given", ["/shop/", "/shop", "shop", "shop/"])
+def test_an_app_below_a_path_is_told_so(given):
+    complete = django_apps([app(path=given, environment={"MEDIA_URL": "https://cdn.example.com/"})])[0]
+    assert (complete["path"], complete["script_name"]) == ("/shop/", "/shop")
+    told = {"FORCE_SCRIPT_NAME": "/shop", "STATIC_URL": "/shop/static/", "MEDIA_URL": "https://cdn.example.com/"}
+    told |= {"SESSION_COOKIE_PATH": "/shop/", "CSRF_COOKIE_PATH": "/shop/"}
+    assert told.items() <= complete["environment"].items()
+
+
+@pytest.mark.parametrize("given", [None, "", "/"])
+def test_an_app_that_is_a_whole_site_is_told_nothing(given):
+    complete = django_apps([app(path=given)])[0]
+    assert (complete["path"], complete["script_name"]) == ("/", "")
+    assert "FORCE_SCRIPT_NAME" not in complete["environment"]
+
+
+def test_apps_may_share_domains_at_paths_of_their_own():
+    assert len(django_apps([app(), app(name="blog", path="/blog/")])) == 2
+    twice = refusal(app(path="/blog/"), app(name="blog", path="blog"))
+    assert "the domain shop.example.com/blog is used twice by shop and blog" in twice
+    message = refusal(app(), app(name="blog", path="/blog/", domains=["shop.example.com", "x.org"]))
+    assert "shop and blog share the domain shop.example.com, but not domains; give both the same" in message
+    assert "but not tls" in refusal(app(), app(name="blog", path="/blog/", tls="self_signed"))
+
+
+def test_protected_files_are_told_by_the_names_of_django_sendfile():
+    complete = django_apps([app(protected_url="protected")])[0]
+    assert complete["protected_url"] == complete["environment"]["SENDFILE_URL"] == "/protected/"
+    assert complete["environment"]["SENDFILE_ROOT"] == "/srv/django/shop/shared/protected"
+    assert "write a path below /shop/, for example /shop/protected/" in refusal(
+        app(path="/shop/", protected_url="/protected/")
+    )
+    assert "protected_url of app shop is '/a b/'" in refusal(app(protected_url="/a b/"))
+
+
+def test_files_of_the_controller_are_read_early(tmp_path):
+    page = tmp_path / "down.html"
+    page.write_text("<p>Gleich zurück")
+    complete = django_apps([app(error_page=str(page), nginx_template=str(page))])[0]
+    assert (complete["error_page"], complete["nginx_template"]) == ("<p>Gleich zurück", str(page))
+    message = refusal(app(error_page=f"{page}.not"))
+    assert f"the error page {page}.not of app shop cannot be read on the controller (No such file" in message
+    assert "give a template, its path relative to where you are" in refusal(app(nginx_template="/nowhere/x.j2"))
 
 
 def test_none_is_not_given():

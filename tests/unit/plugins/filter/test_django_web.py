@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 from ansible_collections.emperor.web.plugins.filter import _django_web
 from ansible_collections.emperor.web.plugins.filter._django_web import django_web, inside, url_path
 from ansible_collections.emperor.web.plugins.filter.django_apps import django_apps
@@ -66,7 +67,17 @@ SITE = {
     "static_url": "/static/",
     "media_url": "/media/",
     "media_root": SHARED,
+    "path": "/",
+    "protected_url": "",
+    "protected_root": "/srv/django/shop/shared/protected",
     "client_max_body_size": "",
+    "read_timeout": 65,
+    "canonical": False,
+    "rate_limit": {},
+    "balancer_check": "",
+    "health_path": "/",
+    "error_page": "",
+    "template": "",
     "config": "",
     "maintenance": {"page": "", "retry_after": 300, "allow": []},
     "tls": "off",
@@ -114,6 +125,22 @@ def test_folders_inside_a_release_are_led_to_where_they_belong(facts, links, med
     result = web(check(**facts))
     assert result["links"] == [{"path": path, "target": target} for path, target in links]
     assert result["sites"] == [SITE | {"media_root": media_root}]
+
+
+def test_nginx_waits_longer_than_uwsgi():
+    assert web(check(), uwsgi={"harakiri": 300})["sites"][0]["read_timeout"] == 305
+
+
+def test_files_of_an_app_below_a_path_are_there_too():
+    site = web(check(static_url="/shop/static/", media_url="https://cdn.example.com/"), path="/shop/")["sites"][0]
+    assert (site["path"], site["static_url"], site["media_url"]) == ("/shop/", "/shop/static/", "")
+    with pytest.raises(AnsibleFilterError, match="app shop is below /shop/, but its STATIC_URL is /static/, which"):
+        web(check(), path="/shop/")
+
+
+def test_sites_are_known_before_there_is_a_build():
+    apps = django_apps([{"name": "shop", "source": "x", "domains": DOMAINS}])
+    assert django_web(apps) == {"sites": [SITE], "links": []}
 
 
 def test_a_project_without_uploads_has_no_place_for_them():

@@ -191,9 +191,16 @@ def test_the_sources_are_compiled_because_the_app_may_not_write_beside_them(app,
 def test_folders_with_data_are_not_listed_by_others(app):
     app.present()
     modes = {
-        name: stat.S_IMODE((app.root / name).stat().st_mode) for name in ("shared", "shared/media", "cache", "static")
+        name: stat.S_IMODE((app.root / name).stat().st_mode)
+        for name in ("shared", "shared/media", "shared/protected", "cache", "static")
     }
-    assert modes == {"shared": 0o711, "shared/media": 0o2750, "cache": 0o700, "static": 0o755}
+    assert modes == {
+        "shared": 0o711,
+        "shared/media": 0o2750,
+        "shared/protected": 0o2750,
+        "cache": 0o700,
+        "static": 0o755,
+    }
 
 
 def test_another_environment_is_another_release_on_the_same_virtual_environment(app):

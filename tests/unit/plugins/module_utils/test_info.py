@@ -108,7 +108,7 @@ def test_an_app_that_is_not_there(tmp_path):
 
 
 def test_a_live_release_that_does_not_answer(app):
-    question = {"host": "x", "path": "/", "status": {200}, "https": False, "timeout": 1}
+    question = {"host": "x", "script_name": "", "path": "/", "status": {200}, "https": False, "timeout": 1}
     health = report(app, question=question)["health"]
     assert (health["healthy"], health["status"]) == (False, 0)
     assert "No such file" in health["problem"]

@@ -37,6 +37,21 @@ def test_what_a_line_tells(text, expected):
     assert parse(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"status":"502","upstream":"unix:/x","release":""}', Request(502, "unix:/x", "-")),
+        ('{"status":"404","upstream":"","release":""}', Request(404, "-", "-")),
+        ('{"status":"200","upstream":"unix:/x","release":"' + RELEASE + '"}', Request(200, "unix:/x", RELEASE)),
+        ('{"status":"200","upst', None),
+        ('{"status":"200"}', None),
+        ("{}", None),
+    ],
+)
+def test_what_a_line_in_json_tells(text, expected):
+    assert parse(text) == expected
+
+
 @pytest.fixture
 def log(tmp_path):
     (tmp_path / "access.log").write_text("old\n")

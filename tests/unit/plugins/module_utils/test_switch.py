@@ -183,6 +183,7 @@ class Stage:
                 "run_directory": self.run,
                 "unit": "uwsgi-emperor@shop",
                 "host": "shop.example.com",
+                "script_name": "",
                 "health_path": "/health/",
                 "health_status": "200,204",
                 "health_text": None,

@@ -95,6 +95,7 @@ def test_statuses_are_understood_before_anything_is_done(run_module, switch):
 def test_the_options_reach_the_switch(run_module, switch):
     given = {"health_status": "204", "health_path": "/ready", "host": "x.org", "https": True, "timeout": 5, "drain": 6}
     given |= {
+        "script_name": "/shop",
         "health_text": "ok",
         "health_count": 1,
         "settle": 0,
@@ -120,6 +121,7 @@ def test_a_wrong_path_is_no_healthy_answer_by_default(run_module, switch):
         ("settle", -1, "settle is -1, it has to be 0 or more"),
         ("probation_errors", 0, "probation_errors is 0, it has to be 1 or more"),
         ("health_path", "healthz", "health_path: 'healthz' is no path; write for example /healthz"),
+        ("script_name", "/shop/", "script_name: '/shop/' is no path; write for example /shop"),
     ],
 )
 def test_values_that_mean_nothing_are_refused(run_module, switch, option, value, said):
