@@ -123,6 +123,24 @@ def apt_install(*packages: str, why: str) -> None:
     run("apt-get", "install", "--yes", "--no-install-recommends", *packages, env=environment)
 
 
+def have_browser() -> list[str]:
+    """Chromium, its driver, and the program that tells it whom to trust; installed where they are lacking."""
+    with locked("browser"):
+        if not all(_browser()):
+            packages = ("chromium", "chromium-driver", "libnss3-tools", "fonts-dejavu-core")
+            apt_install(*packages, why="The example is looked at with Chromium, which is not complete")
+        found = [path for path in _browser() if path]
+    if len(found) < 3:
+        raise Missing("Chromium is installed, but chromium, chromedriver or certutil is not to be found")
+    return found
+
+
+def _browser() -> list[str | None]:
+    path = f"{os.environ['PATH']}:{os.environ.get('CHROMEWEBDRIVER', '')}"
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    return [browser, shutil.which("chromedriver", path=path), shutil.which("certutil")]
+
+
 # The collection as its users get it.
 
 

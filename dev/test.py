@@ -29,7 +29,7 @@ LOGS = lab.CACHE / "logs"
 NEEDS_NEWER_CORE = ("debian:forky", "ubuntu:26.04")
 # ubuntu-on-debian:trixie has the same packages, and the other branches of the roles; bookworm has this one's.
 TWIN = "debian:trixie"
-SCENARIOS = ("faults", "interrupted", "operate", "sources", "refusals", "foreign", "tls", "site")
+SCENARIOS = ("faults", "interrupted", "nginx", "operate", "sources", "refusals", "foreign", "tls", "site")
 
 
 class Failed(Exception):
@@ -175,6 +175,14 @@ def have_databases(run: Run) -> None:
         record(run, "integration databases", "skipped", 0, f"{', '.join(lacking)}: {reason}")
 
 
+def have_browser(run: Run) -> None:
+    """Install what the scenario tls looks at the example with; without it that one test is skipped."""
+    try:
+        lab.have_browser()
+    except lab.Missing as reason:
+        record(run, "hosts browser", "skipped", 0, str(reason))
+
+
 def images(run: Run) -> str:
     wanted = host_images(run)
     with ThreadPoolExecutor(jobs()) as pool:
@@ -214,6 +222,7 @@ def hosts(run: Run) -> str:
     as_ubuntu = f"ubuntu-on-{TWIN}" in [image for image, reason in found if not reason]
     wanted = [("default", image, reason) for image, reason in found if not (as_ubuntu and image == TWIN)]
     usable = usable_images(found)
+    have_browser(run)
     # The longest first, so that the last of them is not alone at the end.
     wanted = [(scenario, usable[number % len(usable)], "") for number, scenario in enumerate(SCENARIOS)] + wanted
     failures = []

@@ -15,21 +15,18 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import shutil
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
 from datetime import date, datetime
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "dev"))
-import lab
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import RESULTS, lab, machine, revision, spread
 from project import write_project
 
-RESULTS = lab.CACHE / "benchmarks"
 OURS, THEIRS = "emperor.web", "django_manage"
 # Name, folder of the project, what it does, goal as a ratio.
 CASES = {
@@ -170,12 +167,6 @@ def rows(place: Path, side: str) -> list:
     return [sorted(schema), sorted(counts), sorted(applied)]
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-    return {"median": round(middle, 3), "q1": round(low, 3), "q3": round(high, 3)}
-
-
 def evaluate(samples: list[dict]) -> dict[str, dict]:
     """Seconds of both sides, and the ratio of the two tasks that ran one after the other."""
     found = {}
@@ -214,29 +205,14 @@ def table(report: dict) -> str:
     return "\n".join([*lines, f"| a task that does nothing (ping) | {idle} | | | | |"])
 
 
-def machine() -> dict[str, str | int]:
-    """Where it was measured."""
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if "model name" in line
-    ]
-    return {
-        "cores": os.cpu_count() or 0,
-        "cpu": names[0] if names else platform.machine(),
-        "system": platform.platform(),
-    }
-
-
 def versions(tools: Path, environment: Path) -> dict[str, str]:
     """What was measured."""
     code = "import platform, django; print(platform.python_version(), django.__version__)"
     python, django = lab.run(environment / "bin/python", "-c", code).stdout.split()
     manifest = next(tools.glob("lib/python*/site-packages/ansible_collections/community/general/MANIFEST.json"))
     core = lab.run(tools / "bin/ansible-playbook", "--version").stdout.split("]")[0].split()[-1]
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=lab.ROOT, capture_output=True, text=True)
     return {
-        "emperor.web": commit.stdout.strip() or "unknown",
+        "emperor.web": revision(),
         "community.general": json.loads(manifest.read_text())["collection_info"]["version"],
         "ansible-core": core,
         "Python": python,

@@ -16,9 +16,7 @@ import json
 import os
 import platform
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -28,13 +26,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "dev"), str(ROOT / "molecule/shared"), str(ROOT / "molecule/release")]
-import lab  # noqa: E402
+sys.path[:0] = [str(ROOT / folder) for folder in ("benchmarks", "molecule/shared", "molecule/release")]
 import project  # noqa: E402
+from common import RESULTS, Host, lab, revision  # noqa: E402
 from load import KINDS, Record, figures, read_records  # noqa: E402
 
-RESULTS = lab.CACHE / "benchmarks"
-HOST = "emperor-benchmark-release"
+HOST = Host("emperor-benchmark-release")
+on_host, put, play = HOST.run, HOST.put, HOST.play
 VERSIONS = {"v1": "good", "v2": "good", "broken": "urls"}
 IMPORT_SECONDS = 2
 BEFORE, TAKE_BACK = 5, 8  # seconds of load before the release, and until a broken one is taken back
@@ -62,43 +60,6 @@ class Odd(Exception):
 # The host.
 
 
-def on_host(*argv: str, check: bool = True, given: str | None = None) -> str:
-    """Run a program inside the container."""
-    done = subprocess.run(
-        ["docker", "exec", *(["--interactive"] if given is not None else []), HOST, *argv],
-        input=given, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if check and done.returncode:
-        raise lab.Missing(f"{shlex.join(argv)} failed on {HOST}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout.strip("\n")
-
-
-def put(path: str, text: str) -> None:
-    on_host("sh", "-c", f"cat > {path}.tmp && mv {path}.tmp {path}", given=text)
-
-
-def play(tools: Path, place: Path, plays: list[dict], may_fail: bool = False) -> str:
-    """Run plays against the container; the controller gives way, as it is another machine in real life."""
-    inventory = {
-        "ansible_connection": "community.docker.docker",
-        "ansible_user": "root",
-        "ansible_python_interpreter": "/usr/bin/python3",
-        "ansible_pipelining": True,
-    }
-    (place / "inventory.json").write_text(json.dumps({"all": {"hosts": {HOST: inventory}}}))
-    (place / "play.yml").write_text(json.dumps(plays))
-    variables = {
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "playbooks/collections"),
-        "ANSIBLE_HOME": str(ROOT / ".ansible"),
-        "NO_COLOR": "1",
-    }
-    command = ["nice", tools / "bin/ansible-playbook", "-i", place / "inventory.json", place / "play.yml"]
-    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
-    if done.returncode and not may_fail:
-        raise lab.Missing(f"ansible-playbook failed:\n{done.stdout[-4000:]}{done.stderr[-1000:]}")
-    return done.stdout
-
-
 def write_version(folder: Path, number: int, kind: str) -> None:
     project.write(folder, number, kind)
     with open(folder / "probe/settings.py", "a") as settings:
@@ -111,7 +72,7 @@ def write_version(folder: Path, number: int, kind: str) -> None:
 
 def prepare(tools: Path, place: Path, image: str) -> dict[str, str]:
     """A host that serves version 1, with the other versions built; the ids of the releases."""
-    lab.up(HOST, image)
+    lab.up(HOST.name, image)
     for number, (version, kind) in enumerate(VERSIONS.items(), 1):
         write_version(place / version, number, kind)
         (place / version / "MARK").write_text(version)
@@ -403,18 +364,13 @@ def colour(cell: dict[str, Any]) -> str:
 
 
 def versions(tools: Path) -> dict[str, str]:
-    describe = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     freeze = on_host(
         f"{OTHER}/venv/bin/python", "-c", "import django, gunicorn; print(django.__version__, gunicorn.__version__)"
     )
-    system = on_host("sh", "-c", ". /etc/os-release; echo $PRETTY_NAME")
-    nginx = on_host("sh", "-c", "nginx -v 2>&1").rpartition("/")[2]
     django, gunicorn = freeze.split()
     return {
-        "emperor.web": describe.stdout.strip() or "unknown",
-        "host": system,
-        "nginx": nginx,
-        "uWSGI": on_host("uwsgi", "--version"),
+        "emperor.web": revision(),
+        **HOST.versions(),
         "Django": django,
         "Gunicorn": gunicorn,
         "cores": str(os.cpu_count()),
@@ -449,7 +405,7 @@ def main() -> None:
         found = versions(tools)
     finally:
         if not given.keep:
-            lab.down(HOST)
+            lab.down(HOST.name)
     report = {
         "date": date.today().isoformat(),
         "command": " ".join(["python3", "benchmarks/release/run.py", *sys.argv[1:]]),

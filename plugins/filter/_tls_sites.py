@@ -14,7 +14,7 @@ author:
   - The emperor.web authors (@emperor-web)
 options:
   _input:
-    description: Sites as in the C(nginx_sites) of the role P(emperor.web.nginx#role).
+    description: Sites as in the C(nginx_sites) of the role P(emperor.web.nginx#role), or completed apps.
     type: list
     elements: dict
     required: true
@@ -23,28 +23,33 @@ options:
 EXAMPLES = r"""
 - name: Count the sites with TLS
   ansible.builtin.debug:
-    msg: "{{ nginx_sites | emperor.web._tls_sites | length }}"
+    msg: "{{ (nginx_sites | emperor.web._tls_sites).certificates | length }}"
 """
 
 RETURN = r"""
 _value:
-  description: The option C(certificates) of M(emperor.web.tls_certificates). It has private keys; keep it out of logs.
-  type: list
-  elements: dict
+  description: The options C(certificates) and C(private_keys) of M(emperor.web.tls_certificates). Keep it out of logs.
+  type: dict
 """
 
 from typing import Any
 
 
-def tls_sites(sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The wanted certificates of the sites that have TLS."""
-    wanted = []
+def tls_sites(sites: list[dict[str, Any]]) -> dict[str, Any]:
+    """The wanted certificates of the sites that have TLS, and apart from them the keys of the given ones."""
+    certificates, keys = [], {}
     for site in sites:
+        if isinstance(site.get("tls"), dict):
+            site = {**site, **site["tls"]}  # an app
         mode = site.get("tls") or "off"  # YAML reads a bare off as false
-        if mode not in ("off", "proxy"):
-            given = {key: site[key] for key in ("certificate", "private_key")} if mode == "files" else {}
-            wanted.append({"name": site["name"], "domains": site["domains"], "mode": mode, **given})
-    return wanted
+        if mode in ("off", "proxy"):
+            continue
+        wanted = {"name": site["name"], "domains": site["domains"], "mode": mode}
+        if mode == "files":
+            wanted["certificate"] = site["certificate"]
+            keys[site["name"]] = site["private_key"]
+        certificates.append(wanted)
+    return {"certificates": certificates, "private_keys": keys}
 
 
 class FilterModule:

@@ -4,7 +4,7 @@
 
 # PRIVATE: for this collection's modules only; it may change in any release.
 
-"""Build one release of an app, and remove old ones."""
+"""Build one release of an app."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,7 +38,7 @@ from ansible_collections.emperor.web.plugins.module_utils._uwsgi import VASSAL_F
 
 SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 PROGRAMS = "/usr/local/lib/emperor"
-_DONE = ".emperor.json"
+DONE = ".emperor.json"
 PENDING = "pending"
 _PLACEHOLDERS = (".gitkeep", ".keep", ".gitignore")
 
@@ -157,7 +157,7 @@ class Builder:
         key = self.secret_key()
         release = release_id(revision, self.identity(key))
         manifest = self.layout.manifest(release)
-        if manifest and os.path.exists(os.path.join(manifest.venv, _DONE)):
+        if manifest and os.path.exists(os.path.join(manifest.venv, DONE)):
             repaired = self._complete(manifest, key)
             return self._report(release, revision, manifest) | {"changed": changed or repaired}
         if not self.check_mode:
@@ -336,7 +336,7 @@ class Builder:
         return _virtualenv.ensure_uv(self.options["uv_version"], PROGRAMS, self.options["python"], self.network)
 
     def _virtualenv(self, plan: _virtualenv.Plan, base: str, venv: str) -> None:
-        if os.path.exists(os.path.join(venv, _DONE)):
+        if os.path.exists(os.path.join(venv, DONE)):
             return
         user = account(self.options["name"])
         shutil.rmtree(venv, ignore_errors=True)
@@ -353,7 +353,7 @@ class Builder:
         os.chown(venv, 0, user.pw_gid)
         os.chmod(venv, 0o750)
         done = {"requirements": plan.requirements, "installer": plan.installer, "python": sys.version}
-        write_atomic(os.path.join(venv, _DONE), json.dumps(done) + "\n")
+        write_atomic(os.path.join(venv, DONE), json.dumps(done) + "\n")
 
     def _complete(self, manifest: Manifest, key: str) -> bool:
         """Write, or repair, what belongs to a release besides sources and virtual environment."""
@@ -393,46 +393,6 @@ class Builder:
         environment = added | self._configuration(key) | fixed
         return json.dumps(environment, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
-    # Removing.
-
-    def pruned(self) -> dict[str, Any]:
-        """Remove what no kept release needs."""
-        finished = self.layout.finished()
-        kept = {self.layout.live(), *self.layout.last_live(2)}
-        kept |= {manifest.id for manifest in finished[::-1][: self.options["keep"]]}
-        # A release whose socket is still there has workers that may yet import from it.
-        kept |= {
-            manifest.id for manifest in finished if os.path.exists(f"{self.layout.release(manifest.id)}/live.sock")
-        }
-        kept_manifests = [manifest for manifest in finished if manifest.id in kept]
-        gone = others(self.layout.releases, kept)
-        gone += others(self.layout.venvs, {os.path.basename(manifest.venv) for manifest in kept_manifests})
-        gone += self._unused_static(kept_manifests)
-        if not self.check_mode:
-            for path in gone:
-                remove(path)
-            if self.layout.live():
-                remove(os.path.join(self.layout.release(self.layout.live() or ""), PENDING))
-            self._forget_commits({manifest.revision for manifest in kept_manifests})
-        return {"changed": bool(gone), "removed": sorted(gone), "live": self.layout.live() or ""}
-
-    def _unused_static(self, kept: list[Manifest]) -> list[str]:
-        wanted: set[str] = set()
-        for manifest in kept:
-            wanted |= relative_files(os.path.join(self.layout.release(manifest.id), "static"))
-        return [os.path.join(self.layout.static, name) for name in relative_files(self.layout.static) - wanted]
-
-    def _forget_commits(self, kept: set[str]) -> None:
-        if not os.path.isdir(self.layout.mirror):
-            return
-        git = ["git", "-C", self.layout.mirror]
-        listed = run([*git, "for-each-ref", "--format=%(refname)", "refs/emperor/"]).stdout.split()
-        forgotten = [ref for ref in listed if ref.rpartition("/")[2] not in kept]
-        for ref in forgotten:
-            run([*git, "update-ref", "-d", ref])
-        if forgotten:
-            run([*git, "gc", "--quiet", "--prune=now"], timeout=self.options["timeout"])
-
 
 def served_python() -> str | None:
     """The Python version that uWSGI's plugin carries, or None where uWSGI is not installed yet."""
@@ -440,30 +400,3 @@ def served_python() -> str | None:
         return None
     outcome = run(["uwsgi", "--plugin", "python3", "--python-version"], timeout=30)
     return ".".join(outcome.stdout.strip().split(".")[:2]) or None
-
-
-def remove(path: str) -> None:
-    """Remove a file or a folder; of a release or an environment first what says that it is finished."""
-    if not os.path.isdir(path):
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-        return
-    for name in ("release.json", _DONE):
-        with suppress(FileNotFoundError):
-            os.unlink(os.path.join(path, name))
-    shutil.rmtree(path)
-
-
-def others(folder: str, kept: set[str | None]) -> list[str]:
-    """Paths of a folder's entries that are not to be kept."""
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    return [os.path.join(folder, name) for name in names if name not in kept]
-
-
-def relative_files(folder: str) -> set[str]:
-    """Paths of all files below a folder, relative to it."""
-    return {
-        os.path.relpath(os.path.join(parent, name), folder)
-        for parent, _folders, names in os.walk(folder)
-        for name in names
-    }

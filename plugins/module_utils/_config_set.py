@@ -8,20 +8,34 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
+import hashlib
 import os
+import re
 import shlex
 import shutil
-import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ansible_collections.emperor.web.plugins.module_utils._config_swap import (
+    Change,
+    State,
+    Swap,
+    clear,
+    files_below,
+    look,
+    unfinished,
+    write,
+)
 from ansible_collections.emperor.web.plugins.module_utils._files import read_text, write_atomic
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
 
 _RELOAD_SECONDS = 10.0
+_LOCK_SECONDS = 300.0
 
 
 class ConfigError(Exception):
@@ -40,125 +54,224 @@ class Wanted:
     content: str | None
     mode: int = 0o644
 
+    def state(self) -> State:
+        return State() if self.content is None else State(self.content, self.mode, (os.geteuid(), os.getegid()))
+
 
 @dataclass(frozen=True)
-class Found:
-    """One file, or link, as it is."""
+class Daemon:
+    """The commands and the file that make a configuration count."""
 
-    content: str | None
-    mode: int = 0
-    link: str | None = None
-    owner: tuple[int, int] = (0, 0)
+    validate: str
+    reload: str
+    pid_file: str = ""
+    refuse: tuple[str, ...] = ()
 
+    def installed(self) -> bool:
+        return shutil.which(shlex.split(self.validate)[0]) is not None
 
-def look(path: str) -> Found:
-    """What is at a path now."""
-    try:
-        status = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return Found(None)
-    if stat.S_ISLNK(status.st_mode):
-        return Found(read_text(path) or "", link=os.readlink(path))
-    if not stat.S_ISREG(status.st_mode):
-        raise ConfigError(f"{path} is neither a file nor a link; move it away, or use another path")
-    return Found(read_text(path), status.st_mode & 0o7777, owner=(status.st_uid, status.st_gid))
+    def workers(self) -> set[str]:
+        """Process ids of the workers; a reload that was accepted makes new ones."""
+        pid = (read_text(self.pid_file) or "").strip() if self.pid_file else ""
+        return set((read_text(f"/proc/{pid}/task/{pid}/children") or "").split()) if pid else set()
 
 
 class ConfigSet:
     """The wanted files of one daemon below one folder."""
 
-    def __init__(self, root: str, files: list[Wanted], validate: str, reload: str, pid_file: str | None) -> None:
-        self.root = os.path.normpath(root)
-        self.validate = validate
-        self.reload = reload
-        self.pid_file = pid_file
-        self.files = files
-        for file in files:
-            path = os.path.normpath(file.path)
-            if os.path.isabs(path) or path.startswith(".."):
-                raise ConfigError(f"path {file.path} has to be relative to {self.root}, and inside of it")
-        paths = [os.path.normpath(file.path) for file in files]
+    def __init__(self, root: str, files: list[Wanted], daemon: Daemon, owns: tuple[str, ...] = ()) -> None:
+        self.given_root = os.path.normpath(root)
+        self.root = os.path.realpath(root)
+        self.daemon = daemon
+        self.atomic = False
+        # What a run that was killed left half done, and is put back before anything else.
+        self._put_back: dict[str, State] = {}
+        self._wanted = {self._real(file.path): file for file in files}
+        paths = [self._real(file.path) for file in files]
         twice = sorted({path for path in paths if paths.count(path) > 1})
         if twice:
             raise ConfigError(f"{', '.join(twice)} is given twice; each file can have one content only")
+        self._owned = [self._owned_folder(folder) for folder in owns]
 
-    def changes(self) -> list[tuple[Wanted, Found]]:
-        """The files that are not as they should be."""
-        return [(file, found) for file in self.files if differs(file, found := look(self._path(file)))]
+    def _real(self, given: str) -> str:
+        """A path below the folder, without links on the way to it."""
+        path = os.path.normpath(given)
+        if os.path.isabs(path) or path.split("/")[0] in ("..", "."):
+            raise ConfigError(f"path {given} has to be relative to {self.given_root}, and inside of it")
+        folder, name = os.path.split(os.path.join(self.root, path))
+        folder = os.path.realpath(folder)
+        if folder != self.root and not folder.startswith(f"{self.root}/"):
+            raise ConfigError(f"path {given} leads out of {self.given_root} through a link; give the real place")
+        return os.path.relpath(os.path.join(folder, name), self.root)
 
-    def _path(self, file: Wanted) -> str:
-        return os.path.join(self.root, file.path)
+    def _owned_folder(self, given: str) -> str:
+        path = os.path.join(self.root, self._real(given))
+        if os.path.islink(path) or (os.path.exists(path) and not os.path.isdir(path)):
+            raise ConfigError(f"{given} in owns is no folder; give the real place of the files")
+        return path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One run at a time. The folder itself is replaced, so the one that it is in bears the lock."""
+        folder = os.path.dirname(self.root)
+        while not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        deadline = time.monotonic() + _LOCK_SECONDS
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise ConfigError(
+                            f"another run has been changing files below {folder} for {_LOCK_SECONDS:.0f} seconds, and "
+                            f"holds the lock on it (lslocks shows its pid); nothing was changed. Run this again later"
+                        ) from None
+                    time.sleep(0.05)
+            yield
+        finally:
+            os.close(descriptor)
+
+    # Compare.
+
+    def changes(self) -> list[Change]:
+        """The files that are not as they should be, and those that should not be there."""
+        wanted = {path: file.state() for path, file in self._wanted.items()}
+        for folder in self._owned:
+            for name in files_below(folder):
+                wanted.setdefault(os.path.relpath(os.path.join(folder, name), self.root), State())
+        found = [Change(path, self._now(path), after) for path, after in wanted.items()]
+        return [change for change in found if change.before != change.after]
+
+    def _now(self, path: str) -> State:
+        state = self._put_back[path] if path in self._put_back else look(os.path.join(self.root, path))
+        if state is None:
+            raise ConfigError(
+                f"{os.path.join(self.given_root, path)} is neither a file nor a link; move it away, or use another path"
+            )
+        return state
 
     # Test.
 
-    def test(self, root: str) -> None:
-        """Ask the daemon whether the configuration below a folder is valid."""
-        argv = shlex.split(self.validate.replace("%s", root))
-        outcome = run(argv, timeout=60)
+    def test(self, root: str, verdict: str = "the configuration is not valid") -> list[str]:
+        """Have the daemon test the configuration below a folder; returns the warnings that are not to be."""
+        outcome = run([word.replace("%s", root) for word in shlex.split(self.daemon.validate)], timeout=60)
         if outcome.rc != 0:
-            said = outcome.last_lines(20).replace(root, self.root)
-            raise ConfigError(f"the configuration is not valid and was not put in place: {said}", outcome)
+            raise ConfigError(f"{verdict}: {outcome.last_lines(20).replace(root, self.given_root)}", outcome)
+        lines = (outcome.stderr + outcome.stdout).replace(root, self.given_root).splitlines()
+        found = [re.search(f"(?:{pattern}).*", line) for line in lines for pattern in self.daemon.refuse]
+        return sorted({match.group() for match in found if match})
 
-    def can_test(self) -> bool:
-        """Whether the daemon is installed already."""
-        return shutil.which(shlex.split(self.validate)[0]) is not None
+    def test_staged(self, changes: list[Change]) -> list[str]:
+        """Test the files as they would be; the warnings that are returned are not new."""
+        with self.staged(changes) as stage:
+            warnings = self.test(stage, "the configuration is not valid and was not put in place")
+            if not warnings:
+                return []
+            try:
+                known = self.test(self.given_root)
+            except ConfigError:
+                known = []
+            if new := [line for line in warnings if line not in known]:
+                raise ConfigError(
+                    f"the configuration was not put in place, because the daemon would not do what it says: "
+                    f"{'; '.join(new)}{mentioned(stage, new)}"
+                )
+        return warnings
 
     @contextmanager
-    def staged(self) -> Iterator[str]:
-        """A private copy of the whole folder with the wanted files in it, and with all its paths its own."""
-        with tempfile.TemporaryDirectory(prefix="emperor-config-") as folder:
+    def staged(self, changes: list[Change]) -> Iterator[str]:
+        """A private copy of the whole folder with the changes in it, and with all its paths its own."""
+        prefix = f"emperor-config-{hashlib.sha256(self.root.encode()).hexdigest()[:8]}-"
+        for stale in glob.glob(os.path.join(tempfile.gettempdir(), f"{prefix}*")):  # of a run that was killed
+            shutil.rmtree(stale, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
             stage = os.path.join(os.path.realpath(folder), os.path.basename(self.root))
             if os.path.isdir(self.root):
                 shutil.copytree(self.root, stage, symlinks=True)
             os.makedirs(stage, exist_ok=True)
-            self._redirect(stage)
-            for file in self.files:
-                path = os.path.join(stage, file.path)
-                if not os.path.realpath(os.path.dirname(path)).startswith(stage):
-                    raise ConfigError(f"path {file.path} leads out of {self.root} through a link; give the real place")
-                content = file.content and file.content.replace(f"{self.root}/", f"{stage}/")
-                put(path, Wanted(file.path, content, file.mode))
+            for path, state in self._put_back.items():
+                write(os.path.join(stage, path), state)
+            for change in changes:
+                write(os.path.join(stage, change.path), change.after)
+            redirect(stage, {self.root, self.given_root})
             yield stage
-
-    def _redirect(self, stage: str) -> None:
-        for parent, folders, names in os.walk(stage):
-            for name in [*folders, *names]:
-                path = os.path.join(parent, name)
-                if os.path.isdir(path) and not os.path.islink(path):
-                    continue
-                if os.path.islink(path):
-                    target = os.readlink(path)
-                    if target.startswith(self.root + os.sep):
-                        os.unlink(path)
-                        os.symlink(stage + target[len(self.root) :], path)
-                    continue
-                text = read_text(path) or ""
-                if f"{self.root}/" in text:
-                    write_atomic(path, text.replace(f"{self.root}/", f"{stage}/"))
 
     # Swap.
 
-    def apply(self, changes: list[tuple[Wanted, Found]]) -> None:
-        """Put the files in place and have the daemon take them; on any failure the old ones are back."""
+    def apply(self, changes: list[Change]) -> None:
+        """Put the changes in place and have the daemon take them; on any failure the old files are back."""
+        swap = Swap(self.root, changes)
         try:
-            for file, _found in changes:
-                put(self._path(file), file)
-            self.test(self.root)
-            self._reload()
-        except BaseException:
-            for file, found in changes:
-                restore(self._path(file), found)
-            # The daemon may have taken the new files before it failed.
-            run(shlex.split(self.reload), timeout=90)
+            swap.begin()
+            swap.make()
+            self.test(self.given_root, "the configuration is not valid where it belongs; the files before are back")
+            self._load()
+        except BaseException as error:
+            self._take_back(swap, error)
             raise
+        swap.finish()
+        self.atomic = swap.atomic
 
-    def _reload(self) -> None:
-        before = self._workers()
-        outcome = run(shlex.split(self.reload), timeout=90)
+    def _take_back(self, swap: Swap, error: BaseException) -> None:
+        try:
+            undone = swap.undo()
+        except OSError as stuck:
+            raise ConfigError(
+                f"{error}. The files before could not be put back: {stuck}. Mend that and run this again, which puts "
+                "them back first"
+            ) from error
+        swap.finish()
+        # The daemon may have taken the new files before it failed.
+        if undone and (outcome := self._reload()).rc != 0:
+            raise ConfigError(
+                f"{error}. Loading the files before failed, too: {outcome.last_lines()}", outcome
+            ) from error
+
+    def heal(self, *, dry_run: bool = False) -> list[Change]:
+        """Bring what a killed run left to an end; returns what is in place and was loaded only now.
+
+        A complete set may be what serves since, so it is kept if the daemon takes it. The rest is put back.
+        """
+        left = unfinished(self.root)
+        if not left:
+            if not dry_run:
+                clear(self.root)
+            return []
+        done = [change for change in left if look(os.path.join(self.root, change.path)) == change.after]
+        if done == left:
+            try:
+                self.test(self.given_root)
+                if not dry_run:
+                    self._load()
+                    Swap(self.root, left).finish()
+                return left
+            except ConfigError:
+                pass
+        if dry_run:
+            self._put_back = {change.path: change.before for change in done}
+            return []
+        Swap(self.root, [change.reversed() for change in done]).make()
+        self._reload()
+        Swap(self.root, left).finish()
+        return []
+
+    def _reload(self) -> Result:
+        return run(shlex.split(self.daemon.reload), timeout=90)
+
+    def _load(self) -> None:
+        before = self.daemon.workers()
+        outcome = self._reload()
         if outcome.rc != 0:
             raise ConfigError(f"the reload failed, the files before are back: {outcome.last_lines()}", outcome)
         deadline = time.monotonic() + _RELOAD_SECONDS
-        while before and not self._workers() - before:
+        new: set[str] = set()
+        while before:
+            seen, new = new, self.daemon.workers() - before
+            if seen & new:  # one that ends at once is none
+                return
             if time.monotonic() > deadline:
                 raise ConfigError(
                     "the daemon did not start new workers, so it refused the files when it read them; the files "
@@ -166,36 +279,28 @@ class ConfigSet:
                 )
             time.sleep(0.05)
 
-    def _workers(self) -> set[str]:
-        """Process ids of the daemon's workers; a reload that was accepted makes new ones."""
-        pid = (read_text(self.pid_file) or "").strip() if self.pid_file else ""
-        return set((read_text(f"/proc/{pid}/task/{pid}/children") or "").split()) if pid else set()
+
+def redirect(stage: str, roots: set[str]) -> None:
+    """Have all links and texts of a copy name the copy where they name the folder that it was made of."""
+    original = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, sorted(roots)))})(?=/)")
+    for name in files_below(stage):
+        path = os.path.join(stage, name)
+        if os.path.islink(path):
+            target = os.readlink(path)
+            if original.match(target):
+                os.unlink(path)
+                os.symlink(original.sub(stage, target), path)
+            continue
+        text = read_text(path) or ""
+        if original.search(text):
+            write_atomic(path, original.sub(stage, text), mode=os.stat(path).st_mode & 0o7777)
 
 
-def differs(wanted: Wanted, found: Found) -> bool:
-    """Whether a file is not as it should be."""
-    if wanted.content is None:
-        return found.content is not None
-    return found != Found(wanted.content, wanted.mode, owner=(os.geteuid(), os.getegid()))
-
-
-def put(path: str, file: Wanted) -> None:
-    """Make one path as it should be."""
-    if file.content is None:
-        if os.path.lexists(path):
-            os.unlink(path)
-        return
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    write_atomic(path, file.content, mode=file.mode)
-
-
-def restore(path: str, found: Found) -> None:
-    """Make one path as it was."""
-    if found.link is not None:
-        temporary = f"{path}.{os.getpid()}.tmp"
-        os.symlink(found.link, temporary)
-        os.rename(temporary, path)
-    elif found.content is not None:
-        write_atomic(path, found.content, mode=found.mode, uid=found.owner[0], gid=found.owner[1])
-    elif os.path.lexists(path):
-        os.unlink(path)
+def mentioned(folder: str, warnings: list[str]) -> str:
+    """Where the names that warnings have in quotes are found, in words."""
+    said = ""
+    for name in sorted({name for line in warnings for name in re.findall(r'"([^"]+)"', line)}):
+        word = re.compile(rf"^[^#\n]*(?<![\w.-]){re.escape(name)}(?![\w.-])", re.MULTILINE)
+        found = sorted(path for path in files_below(folder) if word.search(read_text(os.path.join(folder, path)) or ""))
+        said += f". {name} is in {', '.join(found)}" if found else ""
+    return said

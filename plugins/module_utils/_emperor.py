@@ -73,7 +73,7 @@ class Emperor:
             f"#!/bin/sh\n{_HEAD}"
             f"# manage.py of the live release of {self.name}, in its environment and as its user: "
             f"sudo {self.name}-manage shell\n"
-            f'exec /usr/local/lib/emperor/run.py "{self.root}/current" python manage.py "$@"\n'
+            f'exec /usr/bin/python3 -IS /usr/local/lib/emperor/run.py "{self.root}/current" python manage.py "$@"\n'
         )
 
     # What is there.

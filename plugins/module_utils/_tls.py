@@ -22,9 +22,12 @@ from ansible_collections.emperor.web.plugins.module_utils._files import ensure_d
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
 
 _DAY = 86400
-# certbot's timer renews 30 days before the end; later than this it has failed for a week and more.
+# certbot's timer renews 30 days before the end, its later versions after two thirds of the time; later than this it has
+# failed for long. The share is for servers whose certificates last some days only.
 _RENEW_DAYS = 20
+_RENEW_SHARE = 0.22
 _SELF_SIGNED_DAYS = 365
+_PUBLIC_SERVER = "https://acme-v02.api.letsencrypt.org/directory"
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
 
 
@@ -46,6 +49,10 @@ class Facts:
     def days(self) -> float:
         """Days that it is still valid."""
         return (self.not_after - time.time()) / _DAY
+
+    def ends_soon(self) -> bool:
+        """Whether it should have been renewed by now."""
+        return self.days() < min(_RENEW_DAYS, (self.not_after - self.not_before) / _DAY * _RENEW_SHARE)
 
     def lacks(self, domains: list[str]) -> list[str]:
         """The domains that it is not for."""
@@ -115,7 +122,8 @@ def check_pair(certificate: str, private_key: str, domains: list[str]) -> list[s
     if missing := found.lacks(domains):
         raise TlsError(f"the certificate is for {', '.join(sorted(found.names))}, not for {', '.join(missing)}")
     check_chain(chain)
-    warnings = [f"the certificate expires on {day(found.not_after)}"] if found.days() < _RENEW_DAYS else []
+    check_strength(certificate, private_key)
+    warnings = [f"the certificate expires on {day(found.not_after)}"] if found.ends_soon() else []
     if len(chain) == 1 and not found.self_signed and openssl("verify", stdin=chain[0]).rc != 0:
         warnings.append(
             f"the certificate comes without the one of its issuer ({found.issuer}), and this host does not know that "
@@ -138,6 +146,20 @@ def check_chain(chain: list[str]) -> None:
                 )
 
 
+def check_strength(certificate: str, private_key: str) -> None:
+    """Refuse what OpenSSL does not load, and Nginx therefore not either: a short key, an old signature."""
+    with tempfile.TemporaryDirectory(prefix="emperor-tls-") as folder:
+        pair = os.path.join(folder, "pair.pem")
+        write_atomic(pair, pair_text(certificate, private_key), mode=0o600)
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(pair)
+        except ssl.SSLError as error:
+            raise TlsError(
+                f"OpenSSL on this host does not take the certificate and its key ({error.reason}); get one with "
+                f"SHA-256 and a key of P-256, or of RSA with 2048 bits"
+            ) from None
+
+
 def day(moment: float) -> str:
     """A date, as messages show it."""
     return time.strftime("%Y-%m-%d", time.gmtime(moment))
@@ -150,7 +172,7 @@ class Certificate:
         self.name: str = wanted["name"]
         self.domains: list[str] = wanted["domains"]
         self.mode: str = wanted["mode"]
-        self.given = (wanted["certificate"] or "", wanted["private_key"] or "")
+        self.given = (wanted["certificate"] or "", options["private_keys"].get(self.name) or "")
         self.options = options
         self.warnings: list[str] = []
         if self.mode == "acme":
@@ -164,6 +186,8 @@ class Certificate:
     def check(self) -> None:
         """Refuse what cannot work, before anything is changed."""
         if self.mode == "files":
+            if not self.given[1]:
+                raise TlsError("private_keys has no key for its certificate")
             self.warnings = check_pair(*self.given, self.domains)
         addresses = [domain for domain in self.domains if is_address(domain)]
         if self.mode == "acme" and addresses:
@@ -181,26 +205,38 @@ class Certificate:
 
     def right(self) -> bool:
         """Whether what is there is what is wanted."""
-        if self.mode != "acme" and not self._private():
-            return False
+        return self._current() and not self._exposed()
+
+    def _current(self) -> bool:
         if self.mode == "files":
             return read_text(self.place.certificate) == pair_text(*self.given)
         found = self.facts()
-        if not found or found.lacks(self.domains) or found.days() < _RENEW_DAYS:
+        # A name too many matters too: certbot would renew it, and fail when it leads elsewhere by then.
+        if not found or found.names != self._names() or found.ends_soon():
             return False
         return self.mode != "acme" or self._issued_there()
 
-    def _private(self) -> bool:
+    def _names(self) -> set[str]:
+        return {plain(domain) for domain in self.domains}
+
+    def _exposed(self) -> bool:
+        """Whether others can read the key. The group of one that certbot made is up to the host's administrator."""
         try:
             state = os.stat(self.place.private_key)
         except FileNotFoundError:
             return False
-        return (state.st_mode & 0o777, state.st_uid) == (0o600, os.geteuid())
+        return bool(state.st_mode & (0o007 if self.mode == "acme" else 0o077)) or state.st_uid != os.geteuid()
 
     def make(self) -> None:
         """Put the files there; ACME's are issued."""
+        if self._exposed():
+            done = "a new one was made" if self.mode == "self_signed" else "they cannot any more, but it may be known"
+            self.warnings.append(f"others could read the key in {self.place.private_key}; {done}")
         if self.mode == "acme":
-            self._issue()
+            if not self._current():
+                self._issue()
+            if self._exposed():
+                close(self.place.private_key)
             return
         pair = self.given if self.mode == "files" else self_signed(self.domains)
         ensure_directory(self.options["folder"], mode=0o700, uid=os.geteuid(), gid=os.getegid())
@@ -212,7 +248,10 @@ class Certificate:
         """Whether it comes from the wanted server; one from a server for tests has to make room."""
         text = read_text(os.path.join(self.options["certbot"], "renewal", f"emperor-{self.name}.conf")) or ""
         server = re.search(r"^server *= *(\S+)", text, re.MULTILINE)
-        return not self.options["acme_directory"] or bool(server and server.group(1) == self.options["acme_directory"])
+        return bool(server and server.group(1) == self._server())
+
+    def _server(self) -> str:
+        return self.options["acme_directory"] or _PUBLIC_SERVER
 
     def _issue(self) -> None:
         found = self.facts()
@@ -220,11 +259,10 @@ class Certificate:
         argv += [f"--webroot-path={self.options['webroot']}", f"--config-dir={self.options['certbot']}"]
         argv += [f"--cert-name=emperor-{self.name}", "--key-type=ecdsa", "--renew-with-new-domains"]
         argv.append(f"--deploy-hook={self.options['reload']}")  # certbot keeps it for the renewals
+        argv.append(f"--server={self._server()}")
         email = self.options["acme_email"]
         argv += [f"--email={email}", "--no-eff-email"] if email else ["--register-unsafely-without-email"]
-        if self.options["acme_directory"]:
-            argv.append(f"--server={self.options['acme_directory']}")
-        if found and not found.lacks(self.domains):
+        if found and found.names == self._names():
             argv.append("--force-renewal")
         argv += [f"--domain={domain}" for domain in self.domains]
         outcome = run(argv, environment=proxies(), timeout=self.options["timeout"])
@@ -235,12 +273,42 @@ class Certificate:
                 f"certbot has a certificate, but not at {self.place.certificate}; see certbot certificates, and delete "
                 f"what is left of emperor-{self.name} there"
             )
-        said = outcome.stderr.strip() or outcome.stdout.strip()
-        problem = f"no certificate for {', '.join(self.domains)}: {explained(said)}"
+        said = explained(outcome.stderr.strip() or outcome.stdout.strip())
+        if outcome.timed_out:
+            said = f"certbot had not finished after {self.options['timeout']} seconds. {said}".strip()
+        problem = f"no certificate for {', '.join(self.domains)}: {said}"
         if found and found.days() > 0 and not found.lacks(self.domains):
             self.warnings.append(f"{problem}; the present one serves until {day(found.not_after)}")
             return
         raise TlsError(f"{problem}; the site serves as before. Run again when the cause is mended")
+
+
+class Timer:
+    """The systemd timer that has certificates renewed; no name means that there is none."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def is_off(self) -> bool:
+        """Whether it has to be started, now or at the next boot."""
+        questions = ("is-enabled", "is-active") if self.name else ()
+        return any(run(["systemctl", "--quiet", question, self.name], timeout=60).rc for question in questions)
+
+    def start(self) -> list[str]:
+        """Have it run, now and after a boot; what is wrong if it does not."""
+        outcome = run(["systemctl", "enable", "--now", self.name], timeout=60)
+        if outcome.rc == 0:
+            return []
+        return [
+            f"{self.name} cannot be started, so nothing would renew the certificates: {outcome.last_lines()}; unmask "
+            f"or repair it, or set timer to the unit that renews them"
+        ]
+
+
+def close(private_key: str) -> None:
+    """Take a key away from all but its owner and its group."""
+    os.chown(private_key, os.geteuid(), -1)
+    os.chmod(private_key, os.stat(private_key).st_mode & 0o770)
 
 
 def pair_text(certificate: str, private_key: str) -> str:

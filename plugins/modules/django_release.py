@@ -281,6 +281,7 @@ from ansible_collections.emperor.web.plugins.module_utils._files import explain_
 from ansible_collections.emperor.web.plugins.module_utils._git import CannotTell
 from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, Holder, Lock, locked
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError, refuse_person
+from ansible_collections.emperor.web.plugins.module_utils._prune import prune
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError, kind
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
 
@@ -347,7 +348,9 @@ def act(module: AnsibleModule, builder: Builder) -> dict:
         return resolved(builder)
     if state == "pruned":
         with locked(module, root, what="pruning"):
-            return builder.pruned()
+            return prune(
+                builder.layout, module.params["keep"], check_mode=module.check_mode, timeout=module.params["timeout"]
+            )
     builder.check()
     if state == "locked":
         module.params["lock"] = "run"

@@ -16,6 +16,8 @@ description:
   - When the reload fails, or Nginx starts no new workers, the files before are put back and loaded again.
   - So a broken file never stays behind, and a second run with the same broken input fails again.
   - With nothing to change the live configuration is still tested.
+  - A run that is killed, or a power failure, leaves either all the files before or all the new ones; the next run has
+    Nginx load them, or puts those before back. Runs at the same time wait for each other.
 author:
   - The emperor.web authors (@emperor-web)
 extends_documentation_fragment:
@@ -30,7 +32,7 @@ options:
     type: path
     default: /etc/nginx
   files:
-    description: The files. Other files below O(root) are left as they are.
+    description: The files. Other files below O(root) are left as they are, unless O(owns) names their folder.
     type: list
     elements: dict
     required: true
@@ -51,21 +53,39 @@ options:
         type: str
         choices: [present, absent]
         default: present
+  owns:
+    description:
+      - Folders below O(root), relative to it, in which nothing but O(files) is to be. Other files and links in them,
+        and in folders below them, are removed.
+    type: list
+    elements: str
+    default: []
   validate:
     description: Command that tests a configuration; V(%s) stands for its folder.
     type: str
     default: nginx -t -q -c %s/nginx.conf
+  refuse:
+    description:
+      - Regular expressions. A line of what O(validate) says that one of them is found in counts as a failure, although
+        the command succeeded, unless the live configuration makes it say the same; then it is a warning.
+      - The default finds a server name that two servers have, of which Nginx would serve one only.
+    type: list
+    elements: str
+    default: ['conflicting server name "(?!_?")']
   reload:
     description: Command that makes the running daemon take the files.
     type: str
     default: systemctl try-reload-or-restart nginx
   pid_file:
-    description: File with the process id of the daemon, to see whether new workers start; empty to not look.
+    description: File with the process id of the daemon, to see whether new child processes start; empty to not look.
     type: str
     default: /run/nginx.pid
 notes:
   - In the copy that is tested, the text of O(root) is replaced by the copy's folder, so absolute includes of files
     below O(root) are tested as they will be.
+  - Several files are swapped in by exchanging O(root) for a complete new folder of hard links in one system call, so
+    a shell that stands in the folder has to enter it again. Where O(root) is a mount point, has one below it, or comes
+    from a lower layer of an overlay, files are renamed one by one; see RV(atomic).
 """
 
 EXAMPLES = r"""
@@ -83,12 +103,19 @@ EXAMPLES = r"""
       - path: sites-enabled/default
         state: absent
 
+- name: Have these sites in the folder and no others
+  emperor.web.nginx_config:
+    owns: [sites-enabled]
+    files:
+      - path: sites-enabled/shop.conf
+        content: "{{ lookup('ansible.builtin.template', 'shop.conf.j2') }}"
+
 - name: Change HAProxy's configuration in the same way
   emperor.web.nginx_config:
     root: /etc/haproxy
-    validate: haproxy -c -q -f %s/haproxy.cfg
-    reload: systemctl reload haproxy
-    pid_file: ""
+    validate: haproxy -c -f %s/haproxy.cfg
+    reload: systemctl try-reload-or-restart haproxy
+    pid_file: /run/haproxy.pid
     files:
       - path: haproxy.cfg
         content: "{{ lookup('ansible.builtin.template', 'haproxy.cfg.j2') }}"
@@ -101,6 +128,13 @@ files:
   type: list
   elements: str
   sample: [conf.d/shop.conf]
+atomic:
+  description:
+    - Whether the files were swapped in one step. When false, a power failure meanwhile would have left some old and
+      some new ones, for the next run to put right.
+  returned: files were swapped
+  type: bool
+  sample: true
 tested:
   description: Whether the configuration was tested; false in check mode where the daemon is not installed yet.
   returned: success
@@ -108,14 +142,33 @@ tested:
   sample: true
 """
 
+import re
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Found, Wanted
+from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Daemon, Wanted
+from ansible_collections.emperor.web.plugins.module_utils._config_swap import Change, State, unfinished
+from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error
 
 FILE_ARGUMENTS = {
     "path": {"type": "str", "required": True},
     "content": {"type": "str"},
     "mode": {"type": "str", "default": "0644"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+ARGUMENTS = {
+    "root": {"type": "path", "default": "/etc/nginx"},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": FILE_ARGUMENTS,
+        "required_if": [("state", "present", ("content",))],
+    },
+    "owns": {"type": "list", "elements": "str", "default": []},
+    "validate": {"type": "str", "default": "nginx -t -q -c %s/nginx.conf"},
+    "refuse": {"type": "list", "elements": "str", "default": ['conflicting server name "(?!_?")']},
+    "reload": {"type": "str", "default": "systemctl try-reload-or-restart nginx"},
+    "pid_file": {"type": "str", "default": "/run/nginx.pid"},
 }
 
 
@@ -130,59 +183,82 @@ def wanted_file(options: dict) -> Wanted:
     return Wanted(options["path"], options["content"] if options["state"] == "present" else None, mode)
 
 
-def diff_of(changes: list[tuple[Wanted, Found]]) -> list[dict[str, str]]:
+def daemon(options: dict) -> Daemon:
+    """The commands, once it is sure that the regular expressions are some."""
+    for pattern in options["refuse"]:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ConfigError(f"{pattern!r} in refuse is no regular expression: {error}") from None
+    return Daemon(options["validate"], options["reload"], options["pid_file"], tuple(options["refuse"]))
+
+
+def diff_of(changes: list[Change]) -> list[dict[str, str]]:
     """The changes as Ansible's diff, one entry a file."""
     return [
         {
-            "before_header": f"{file.path}{f' -> {found.link}' if found.link else ''}",
-            "after_header": file.path if file.content is not None else f"{file.path} (absent)",
-            "before": found.content or "",
-            "after": file.content or "",
+            "before_header": header(change.path, change.before, change.after),
+            "after_header": header(change.path, change.after, change.before),
+            "before": text(change.before),
+            "after": text(change.after),
         }
-        for file, found in changes
+        for change in changes
     ]
 
 
-def main() -> None:
-    """Compare, test the whole, swap."""
-    module = AnsibleModule(
-        argument_spec={
-            "root": {"type": "path", "default": "/etc/nginx"},
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": FILE_ARGUMENTS,
-                "required_if": [("state", "present", ("content",))],
-            },
-            "validate": {"type": "str", "default": "nginx -t -q -c %s/nginx.conf"},
-            "reload": {"type": "str", "default": "systemctl try-reload-or-restart nginx"},
-            "pid_file": {"type": "str", "default": "/run/nginx.pid"},
-        },
-        supports_check_mode=True,
-    )
+def header(path: str, state: State, other: State) -> str:
+    """A path, with what the text does not show."""
+    if not state:
+        return f"{path} (absent)"
+    if state.link is not None:
+        return f"{path} -> {state.link}"
+    rights, others = ((f"{it.mode:04o}", "{}:{}".format(*it.owner)) for it in (state, other))
+    shown = [one for one, another in zip(rights, others) if one != another] if other and other.link is None else []
+    return f"{path} ({' '.join(shown)})" if shown else path
+
+
+def text(state: State) -> str:
+    """The content, as far as it is text."""
+    return (state.content or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def configure(module: AnsibleModule) -> dict:
+    """Compare, test the whole, swap; returns what the module returns."""
     given = module.params
-    try:
-        files = [wanted_file(options) for options in given["files"]]
-        config = ConfigSet(given["root"], files, given["validate"], given["reload"], given["pid_file"])
+    files = [wanted_file(options) for options in given["files"]]
+    config = ConfigSet(given["root"], files, daemon(given), tuple(given["owns"]))
+    tested = config.daemon.installed()
+    if not tested and not module.check_mode:
+        raise ConfigError(f"{given['validate'].split()[0]} is not installed, so nothing can test the files")
+    with config.locked():
+        if unfinished(config.root):
+            module.warn("a run before this one was killed while it changed the files; what it left is put right")
+        left = config.heal(dry_run=module.check_mode) if tested else []
         changes = config.changes()
-        tested = config.can_test()
-        if not tested and not module.check_mode:
-            raise ConfigError(f"{given['validate'].split()[0]} is not installed, so nothing can test the files")
-        if tested and changes:
-            with config.staged() as stage:
-                config.test(stage)
-        elif tested:
-            config.test(config.root)
+        warnings = []
+        if tested:
+            warnings = config.test_staged(changes) if changes else config.test(config.given_root)
         if changes and not module.check_mode:
             config.apply(changes)
+    for warning in warnings:
+        module.warn(f"the live configuration has this already: {warning}")
+    atomic = {} if module.check_mode or not changes else {"atomic": config.atomic}
+    changes = left + changes
+    names = list(dict.fromkeys(change.path for change in changes))
+    return {"changed": bool(changes), "files": names, "tested": tested, "diff": diff_of(changes), **atomic}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = configure(module)
     except ConfigError as error:
         module.fail_json(msg=str(error), **(error.outcome.report() if error.outcome else {}))
     except OSError as error:
-        module.fail_json(msg=f"the files before are in place; {error}")
-    module.exit_json(
-        changed=bool(changes), files=[file.path for file, _found in changes], tested=tested, diff=diff_of(changes)
-    )
+        root = module.params["root"]
+        module.fail_json(msg=f"the files before are in place; {explain_os_error(error, root, '/tmp')}")
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,16 @@ module: tls_certificates
 short_description: Have a certificate for each site, made here, given, or issued by an ACME server
 version_added: 0.1.0
 description:
-  - A certificate is made or issued only when the one that is there is not for all domains of the site, comes from
-    another ACME server, or ends within 20 days; so a second run changes nothing.
+  - A certificate is made or issued only when the one that is there is not for exactly the domains of the site, comes
+    from another ACME server, has a key that others can read, or ends within 20 days (one that lasts less than 90 days,
+    in the last 22 percent of its time); so a second run changes nothing.
   - Given certificates are checked before anything is changed. The key has to match, each certificate of the chain has
-    to be signed by the next, the dates have to be right, and all domains have to be named.
+    to be signed by the next, the dates have to be right, all domains have to be named, and OpenSSL on the host has to
+    take both, which it does not with short keys and old signatures.
   - ACME certificates are issued by C(certbot) with the challenge HTTP-01 in O(webroot), which the web server has to
-    serve at C(/.well-known/acme-challenge/). Its timer renews them.
-  - A failed ACME request leaves the certificate that is there in place. While that one is valid, it is a warning.
+    serve at C(/.well-known/acme-challenge/). O(timer) renews them 30 days before their end or earlier.
+  - A failed ACME request leaves the certificate that is there in place, and keeps no other site from its own. While
+    that certificate is valid, and for all domains, it is a warning.
 author:
   - The emperor.web authors (@emperor-web)
 extends_documentation_fragment:
@@ -46,9 +49,13 @@ options:
       certificate:
         description: The certificate and those of its issuers, PEM, their text; with O(certificates[].mode=files).
         type: str
-      private_key:
-        description: Its key, PEM, its text, without a passphrase; with O(certificates[].mode=files).
-        type: str
+  private_keys:
+    description:
+      - The keys of given certificates, by the name of the site; PEM, their text, without a passphrase.
+      - They are no part of O(certificates), because Ansible writes lists to the journal, and does not find a secret
+        with line breaks in them.
+    type: dict
+    default: {}
   issue:
     description:
       - Whether to ask the ACME server for what is missing. V(false) only tells, in RV(certificates), which of its
@@ -71,8 +78,16 @@ options:
     description: Command that makes the web server take a certificate, after its issue and after each renewal.
     type: str
     default: systemctl reload nginx
+  timer:
+    description:
+      - The systemd timer that renews ACME's certificates; it is enabled and started. Empty when something else renews
+        them.
+    type: str
+    default: certbot.timer
   acme_directory:
-    description: URL of the ACME server's directory. C(certbot)'s own default, Let's Encrypt, unless given.
+    description:
+      - URL of the ACME server's directory; Let's Encrypt unless given. A certificate of another server is replaced, so
+        one of a server for tests as well.
     type: str
   acme_email:
     description: Address for the account at the ACME server; an account without one unless given.
@@ -101,7 +116,8 @@ EXAMPLES = r"""
         domains: [shop.example.com, www.shop.example.com]
         mode: files
         certificate: "{{ lookup('ansible.builtin.file', 'shop.pem') }}"
-        private_key: "{{ vault_shop_key }}"
+    private_keys:
+      shop: "{{ vault_shop_key }}"
 
 - name: Have certificates issued by an ACME server of one's own
   emperor.web.tls_certificates:
@@ -134,15 +150,17 @@ issued:
   sample: [shop]
 """
 
+import shutil
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._tls import Certificate, TlsError, day
+from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error
+from ansible_collections.emperor.web.plugins.module_utils._tls import Certificate, Timer, TlsError, day
 
 CERTIFICATE_ARGUMENTS = {
     "name": {"type": "str", "required": True},
     "domains": {"type": "list", "elements": "str", "required": True},
     "mode": {"type": "str", "choices": ["self_signed", "files", "acme"], "required": True},
     "certificate": {"type": "str"},
-    "private_key": {"type": "str", "no_log": True},
 }
 
 
@@ -157,6 +175,19 @@ def entry(certificate: Certificate) -> dict:
     }
 
 
+def make(due: list[Certificate]) -> tuple[list[str], list[str]]:
+    """Make certificates; the names of those that are right now, and what keeps others from being so."""
+    issued, problems = [], []
+    for each in due:
+        try:
+            each.make()
+        except (TlsError, OSError) as error:
+            said = explain_os_error(error, each.place.private_key) if isinstance(error, OSError) else str(error)
+            problems.append(f"site {each.name}: {said}")
+        issued += [each.name] if each.right() else []
+    return issued, problems
+
+
 def main() -> None:
     """Check all, make what is missing, tell what can be served."""
     module = AnsibleModule(
@@ -166,13 +197,15 @@ def main() -> None:
                 "elements": "dict",
                 "required": True,
                 "options": CERTIFICATE_ARGUMENTS,
-                "required_if": [("mode", "files", ("certificate", "private_key"))],
+                "required_if": [("mode", "files", ("certificate",))],
             },
+            "private_keys": {"type": "dict", "default": {}, "no_log": True},
             "issue": {"type": "bool", "default": True},
             "folder": {"type": "path", "default": "/etc/emperor-tls"},
             "certbot": {"type": "path", "default": "/etc/letsencrypt"},
             "webroot": {"type": "path", "default": "/var/lib/emperor-acme"},
             "reload": {"type": "str", "default": "systemctl reload nginx"},
+            "timer": {"type": "str", "default": "certbot.timer"},
             "acme_directory": {"type": "str"},
             "acme_email": {"type": "str"},
             "timeout": {"type": "int", "default": 300},
@@ -181,26 +214,35 @@ def main() -> None:
     )
     given = module.params
     wanted = [Certificate(options, given) for options in given["certificates"]]
-    issued: list[str] = []
+    if not shutil.which("openssl"):
+        if not module.check_mode:
+            module.fail_json(msg="openssl is not installed on the host; install the package openssl")
+        module.warn("openssl is not installed yet, so the certificates could not be checked")
+        due = [each.name for each in wanted if given["issue"] or each.mode != "acme"]
+        module.exit_json(changed=bool(due), issued=due, certificates={})
     step = None
     try:
         for step in wanted:
             step.check()
-        due = [each for each in wanted if (given["issue"] or each.mode != "acme") and not each.right()]
-        for step in due:
-            if not module.check_mode:
-                step.make()
-            issued += [step.name] if module.check_mode or step.right() else []
     except TlsError as error:
-        module.fail_json(msg=f"site {step.name}: {error}", issued=issued, changed=bool(issued))
+        module.fail_json(msg=f"site {step.name}: {error}", issued=[])
+    due = [each for each in wanted if (given["issue"] or each.mode != "acme") and not each.right()]
+    timer = Timer(given["timer"] if given["issue"] and any(each.mode == "acme" for each in wanted) else "")
+    off = timer.is_off()
+    issued, problems = ([each.name for each in due], []) if module.check_mode else make(due)
+    if off and not module.check_mode:
+        problems += timer.start()
+    changes = [f"certificate of {name}" for name in issued] + ([f"{timer.name} enabled and started"] if off else [])
     for each in wanted:
         for warning in each.warnings:
             module.warn(f"site {each.name}: {warning}")
+    if problems:
+        module.fail_json(msg="; ".join(problems), issued=issued, changed=bool(changes))
     module.exit_json(
-        changed=bool(issued),
+        changed=bool(changes),
         issued=issued,
         certificates={each.name: entry(each) for each in wanted if each.usable()},
-        diff={"before": "", "after": "".join(f"certificate of {name}\n" for name in issued)} if issued else {},
+        diff={"before": "", "after": "".join(f"{change}\n" for change in changes)} if changes else {},
     )
 
 

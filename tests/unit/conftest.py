@@ -41,7 +41,7 @@ def hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 # What modules may return without documenting it: Ansible's own, and what a failed command leaves.
-STANDARD = {"changed", "diff", "failed", "invocation", "msg", "cmd", "rc", "stdout", "stderr"}
+STANDARD = {"changed", "diff", "failed", "invocation", "msg", "warnings", "cmd", "rc", "stdout", "stderr"}
 STANDARD |= {"wants_archive", "busy"}  # between modules and their action plugins
 
 

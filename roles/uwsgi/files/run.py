@@ -1,10 +1,9 @@
-#!/usr/bin/python3 -IS
 # Copyright: (c) 2026, the emperor.web authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Run a program in exactly the environment of a release. Installed by the role uwsgi of emperor.web.
 
-    run.py RELEASE PROGRAM [ARGUMENT ...]   RELEASE is a release's folder, or a link to one
-    run.py --ini VASSAL.ini                 the Emperor's way to start a vassal, in place of uwsgi
+    python3 -IS run.py RELEASE PROGRAM [ARGUMENT ...]   RELEASE is a release's folder, or a link to one
+    python3 -IS run.py --ini VASSAL.ini                 the Emperor's way to start a vassal
 
 uWSGI itself expands % and $( in the values of its ini files, and cannot carry a newline; a file of its own can.
 """

@@ -239,9 +239,11 @@ def test_read_json_is_utf8_whatever_the_locale(release):
 
 
 def test_the_emperor_starts_it_as_the_unit_says():
+    wrapper = (FILES / "vassal").read_text()
     unit = (FILES.parent / "templates" / "uwsgi-emperor@.service.j2").read_text()
-    assert RUN.read_text().startswith("#!/usr/bin/python3 -IS\n"), "nothing of the app's environment reaches it"
-    assert "--emperor-wrapper /usr/local/lib/emperor/run.py" in unit
+    assert wrapper.startswith("#!/bin/sh\n")
+    assert 'exec /usr/bin/python3 -IS /usr/local/lib/emperor/run.py "$@"\n' in wrapper
+    assert "--emperor-wrapper /usr/local/lib/emperor/vassal" in unit
 
 
 def test_a_vassal_may_open_as_many_files_as_the_unit_allows(run_py):

@@ -15,7 +15,15 @@ def test_only_what_the_module_takes_of_sites_with_tls():
         {"name": "issued", "domains": ["c"], "root": "/srv", "tls": "acme"},
         {"name": "given", "domains": ["d"], "tls": "files", **given},
     ]
-    assert tls_sites(sites) == [
+    certificates = [
         {"name": "issued", "domains": ["c"], "mode": "acme"},
-        {"name": "given", "domains": ["d"], "mode": "files", **given},
+        {"name": "given", "domains": ["d"], "mode": "files", "certificate": "c"},
     ]
+    assert tls_sites(sites) == {"certificates": certificates, "private_keys": {"given": "k"}}
+
+
+def test_apps_have_their_mode_and_their_texts_in_one_option():
+    apps = [{"name": "off", "domains": ["a"], "tls": {"tls": "off"}}]
+    apps += [{"name": "given", "domains": ["b"], "tls": {"tls": "files", "certificate": "c", "private_key": "k"}}]
+    certificates = [{"name": "given", "domains": ["b"], "mode": "files", "certificate": "c"}]
+    assert tls_sites(apps) == {"certificates": certificates, "private_keys": {"given": "k"}}

@@ -18,9 +18,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _build, _files, _git, _process
+from ansible_collections.emperor.web.plugins.module_utils import _build, _files, _git, _process, _prune
 from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive, served_python
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, UserError
+from ansible_collections.emperor.web.plugins.module_utils._prune import prune, remove
 from ansible_collections.emperor.web.plugins.module_utils._release import Manifest
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
@@ -96,6 +97,9 @@ class App:
         builder = self.builder(**changes)
         builder.check()
         return builder.present()
+
+    def pruned(self, *, check: bool = False, keep: int = 3) -> dict:
+        return prune(self.builder().layout, keep, check_mode=check, timeout=60)
 
     def tree(self) -> dict[str, tuple]:
         """All below the app's folder, with modes and times of change."""
@@ -461,11 +465,11 @@ def kept(app) -> list[str]:
 
 def test_old_releases_are_removed_with_what_was_only_theirs(five):
     (five.root / "static" / "foreign.css").write_text("")
-    foretold = five.builder(check=True, keep=1).pruned()
+    foretold = five.pruned(check=True, keep=1)
     before = five.tree()
     assert foretold["changed"]
     assert five.tree() == before
-    result = five.builder(keep=1).pruned()
+    result = five.pruned(keep=1)
     assert result == foretold
     assert result["live"] == RELEASES[0]
     gone = [f"releases/{name}" for name in RELEASES[2:4]]
@@ -474,20 +478,20 @@ def test_old_releases_are_removed_with_what_was_only_theirs(five):
     assert kept(five) == [RELEASES[0], RELEASES[1], RELEASES[4]]
     assert sorted(os.listdir(five.root / "static" / "sub")) == ["0.css", "1.css", "4.css"]
     assert sorted(os.listdir(five.root / "venvs")) == ["venv-0", "venv-2"]
-    assert not five.builder(keep=1).pruned()["changed"]
+    assert not five.pruned(keep=1)["changed"]
 
 
 def test_what_is_removed_only_in_part_is_not_finished(five, monkeypatch):
     def killed(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_build.shutil, "rmtree", killed)
+    monkeypatch.setattr(_prune.shutil, "rmtree", killed)
     Path(five.root, "venvs/venv-1", ".emperor.json").touch()
-    foretold = five.builder(check=True, keep=1).pruned()["removed"]
+    foretold = five.pruned(check=True, keep=1)["removed"]
     for path in foretold:
         if os.path.isdir(path):
             with pytest.raises(KeyboardInterrupt):
-                _build.remove(path)
+                remove(path)
     layout = five.builder().layout
     assert [bool(layout.manifest(name)) for name in RELEASES] == [True, True, False, False, True]
     assert not Path(five.root, "venvs/venv-1", ".emperor.json").exists()
@@ -499,9 +503,9 @@ def test_a_release_is_pending_until_it_is_deployed_to_the_end(app):
     _files.replace_link(app.builder().layout.current, f"releases/{first['release']}")
     assert app.present(environment={"A": "1"})["pending"], "the run may have died after the switch"
     assert app.present(check=True, environment={"A": "1"})["pending"]
-    app.builder(check=True).pruned()
+    app.pruned(check=True)
     assert app.present(environment={"A": "1"})["pending"]
-    app.builder().pruned()
+    app.pruned()
     assert not app.present(environment={"A": "1"})["pending"]
     assert app.present(check=True, environment={"A": "2"})["pending"]
 
@@ -521,16 +525,16 @@ def test_commits_of_removed_releases_are_forgotten(app):
         return set(listed.stdout.split())
 
     for keep in (3, 2, 1):
-        app.builder(keep=keep).pruned()
+        app.pruned(keep=keep)
         assert remembered() == {manifest.revision for manifest in app.builder().layout.finished()}
 
 
 def test_enough_to_keep_removes_nothing(five):
-    assert five.builder(keep=5).pruned() == {"changed": False, "removed": [], "live": RELEASES[0]}
+    assert five.pruned(keep=5) == {"changed": False, "removed": [], "live": RELEASES[0]}
 
 
 def test_keeping_none_keeps_what_is_live_and_what_was_before(five):
-    five.builder(keep=0).pruned()
+    five.pruned(keep=0)
     assert kept(five) == RELEASES[:2]
 
 
@@ -538,14 +542,14 @@ def test_a_release_with_a_socket_is_kept(five):
     link = five.root / "releases" / RELEASES[2] / "live.sock"
     link.unlink()
     link.write_text("")
-    five.builder(keep=1).pruned()
+    five.pruned(keep=1)
     assert RELEASES[2] in kept(five)
 
 
 def test_what_was_never_finished_is_removed(five):
     (five.root / "releases" / "half-built").mkdir()
-    assert five.builder(keep=5).pruned()["removed"] == [f"{five.root}/releases/half-built"]
+    assert five.pruned(keep=5)["removed"] == [f"{five.root}/releases/half-built"]
 
 
 def test_an_app_that_was_never_built_has_nothing_to_remove(app):
-    assert app.builder().pruned() == {"changed": False, "removed": [], "live": ""}
+    assert app.pruned() == {"changed": False, "removed": [], "live": ""}

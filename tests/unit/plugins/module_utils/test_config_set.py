@@ -4,35 +4,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import shutil
 import stat
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _config_set, _files
-from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Found, Wanted, look
-
-
-@pytest.fixture(autouse=True)
-def anybody_may_own_the_files(monkeypatch):
-    """Files belong to root on a host; here to whoever runs the tests."""
-    real = _config_set.look
-
-    def seen(path):
-        found = real(path)
-        mine = found.owner == (os.getuid(), os.getgid())
-        return replace(found, owner=(0, 0)) if mine else found
-
-    def written(path, text, *, mode=0o644, uid=-1, gid=-1):
-        _files.write_atomic(path, text, mode=mode)
-
-    monkeypatch.setattr(_config_set, "look", seen)
-    monkeypatch.setattr(_config_set, "write_atomic", written)
+from ansible_collections.emperor.web.plugins.module_utils import _config_set, _config_swap
+from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Daemon, Wanted
+from ansible_collections.emperor.web.plugins.module_utils._config_swap import Swap, unfinished, work_folder
 
 
 class Host:
@@ -62,8 +47,9 @@ class Host:
         path.chmod(mode)
 
     def wanted(self, *files: Wanted, **changes) -> ConfigSet:
-        options = {"validate": self.validate, "reload": self.reload, "pid_file": ""} | changes
-        return ConfigSet(str(self.root), list(files), **options)
+        owns = changes.pop("owns", ())
+        daemon = Daemon(**{"validate": self.validate, "reload": self.reload} | changes)
+        return ConfigSet(str(self.root), list(files), daemon, owns)
 
     def reloads(self) -> int:
         path = self.folder / "reloads"
@@ -88,14 +74,16 @@ def host(tmp_path):
 
 def deploy(config: ConfigSet) -> list[str]:
     """What the module does."""
-    changes = config.changes()
-    if changes:
-        with config.staged() as stage:
-            config.test(stage)
-        config.apply(changes)
-    else:
-        config.test(config.root)
-    return [file.path for file, _found in changes]
+    with config.locked():
+        left = config.heal()
+        changes = config.changes()
+        if changes:
+            config.test_staged(changes)
+            config.apply(changes)
+        else:
+            config.test(config.root)
+    assert not os.path.exists(work_folder(config.root))
+    return [change.path for change in left + changes]
 
 
 def test_a_valid_set_is_put_in_place_and_loaded(host):
@@ -180,7 +168,10 @@ def test_all_kinds_of_changes_are_made(host):
 def test_a_failed_reload_puts_everything_back_and_loads_it(host):
     config = tricky(host)
     before = host.state()
-    config.reload = host.script("reload", f"echo reload >> {host.folder}/reloads; echo port in use >&2; exit 1")
+    config.daemon = replace(
+        config.daemon,
+        reload=host.script("reload", f"echo reload >> {host.folder}/reloads; echo port in use >&2; exit 1"),
+    )
     for run in (1, 2):
         with pytest.raises(ConfigError, match="the reload failed, the files before are back: port in use"):
             deploy(config)
@@ -189,20 +180,28 @@ def test_a_failed_reload_puts_everything_back_and_loads_it(host):
     assert [name for name in os.listdir(host.root / "conf.d") if "tmp" in name] == []
 
 
-def test_files_that_cannot_be_written_put_everything_back(host, monkeypatch):
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one by one"])
+@pytest.mark.parametrize("name", ["changed.conf", "new.conf", "journal.json"])
+def test_a_full_disk_changes_nothing(host, monkeypatch, at_once, name):
     config = tricky(host)
     before = host.state()
-    real = _config_set.write_atomic
+    real = os.fsync
 
-    def full(path, text, **how):
-        if path.endswith("new.conf") and path.startswith(str(host.root)):
+    def full(descriptor):
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        if name in path and "emperor-config-" not in path:
             raise OSError(28, "No space left on device")
-        real(path, text, **how)
+        real(descriptor)
 
-    monkeypatch.setattr(_config_set, "write_atomic", full)
-    with pytest.raises(OSError, match="No space left"):
-        deploy(config)
-    assert host.state() == before
+    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(_config_swap, "mounted", lambda _folder: not at_once)
+    for _run in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            deploy(config)
+        assert host.state() == before
+        assert not os.path.exists(work_folder(config.root))
+    monkeypatch.undo()
+    assert len(deploy(config)) == 6
 
 
 def test_a_configuration_that_is_valid_only_in_the_copy_is_put_back(host):
@@ -244,22 +243,26 @@ def test_a_trial_does_not_write_through_a_link_to_a_folder(host, target):
     outside.mkdir()
     (outside / "shop.conf").write_text("server shop;\n")
     (host.root / "enabled").symlink_to(target.format(root=host.root, outside=outside))
-    config = host.wanted(Wanted("enabled/shop.conf", "BROKEN\n"))
-    # A set that cannot be tried apart may be refused as well.
-    with suppress(ConfigError), config.staged() as stage:
-        assert (host.root / "enabled" / "shop.conf").read_text() == "server shop;\n"
-        with open(os.path.join(stage, "enabled", "shop.conf"), encoding="utf-8") as tried:
-            assert tried.read() == "BROKEN\n"
-    with pytest.raises(ConfigError):
-        deploy(config)
+    with pytest.raises(ConfigError, match="BROKEN|leads out of"):
+        deploy(host.wanted(Wanted("enabled/shop.conf", "BROKEN\n")))
     assert (host.root / "enabled" / "shop.conf").read_text() == "server shop;\n"
 
 
 def test_a_trial_leaves_no_copy_behind(host):
-    with host.wanted(Wanted("x.conf", "x\n")).staged() as stage:
+    config = host.wanted(Wanted("x.conf", "x\n"))
+    with config.staged(config.changes()) as stage:
         assert stat.S_IMODE(os.stat(os.path.dirname(stage)).st_mode) == 0o700  # keys may be in it
         assert os.path.exists(os.path.join(stage, "x.conf"))
     assert not os.path.exists(os.path.dirname(stage))
+
+
+def test_the_copy_that_a_killed_run_left_is_removed_by_the_next(host):
+    config = host.wanted(Wanted("x.conf", "x\n"))
+    with config.staged(config.changes()) as stage:
+        left = f"{os.path.dirname(stage)}-of-a-killed-run"
+        os.makedirs(f"{left}/daemon")
+    deploy(config)
+    assert not os.path.exists(left)
 
 
 def test_a_folder_that_is_not_there_yet_is_made(host):
@@ -304,17 +307,181 @@ def test_what_counts_as_a_change(host, wanted, changed):
     assert bool(host.wanted(wanted).changes()) is changed
 
 
-def test_look_tells_what_is_there(host):
-    host.write("file", "text\n", 0o640)
-    (host.root / "link").symlink_to("file")
-    assert look(str(host.root / "file")) == Found("text\n", 0o640, owner=(os.getuid(), os.getgid()))
-    assert look(str(host.root / "link")) == Found("text\n", link="file")
-    assert look(str(host.root / "missing")) == Found(None)
-
-
 def test_whether_the_daemon_is_there(host):
-    assert host.wanted().can_test()
-    assert not host.wanted(validate="no-such-daemon -t %s").can_test()
+    assert host.wanted().daemon.installed()
+    assert not host.wanted(validate="no-such-daemon -t %s").daemon.installed()
+
+
+# Folders that are owned.
+
+
+def test_an_owned_folder_has_the_given_files_only(host):
+    for name in ("conf.d/mine.conf", "conf.d/sub/deep.conf", "conf.d/.hidden", "other/mine.conf"):
+        host.write(name, "by hand\n")
+    (host.root / "conf.d" / "link.conf").symlink_to("../other/mine.conf")
+    (host.root / "conf.d" / "folder").symlink_to("../other")
+    (host.root / "conf.d" / "dangling").symlink_to("nowhere")
+    config = host.wanted(Wanted("conf.d/shop.conf", "shop\n"), owns=("conf.d",))
+    removed = {
+        f"conf.d/{name}" for name in ("mine.conf", "sub/deep.conf", ".hidden", "link.conf", "folder", "dangling")
+    }
+    assert set(deploy(config)) == {"conf.d/shop.conf"} | removed
+    assert set(host.state()) == {"main.conf", "conf.d/shop.conf", "other/mine.conf"}
+    assert deploy(config) == []
+
+
+def test_an_owned_folder_is_kept_when_the_rest_is_refused(host):
+    host.write("conf.d/mine.conf", "by hand\n")
+    before = host.state()
+    with pytest.raises(ConfigError, match="BROKEN"):
+        deploy(host.wanted(Wanted("conf.d/shop.conf", "BROKEN\n"), owns=("conf.d",)))
+    assert host.state() == before
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        (".", "path . has to be relative to"),
+        ("../etc", "path ../etc has to be relative to"),
+        ("main.conf", "main.conf in owns is no folder; give the real place"),
+        ("enabled", "enabled in owns is no folder; give the real place"),
+        ("outside/folder", "path outside/folder leads out of"),
+    ],
+)
+def test_what_is_no_folder_below_cannot_be_owned(host, tmp_path, folder, said):
+    host.write("available/shop.conf", "shop\n")
+    (host.root / "enabled").symlink_to("available")
+    (host.root / "outside").symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match=said):
+        host.wanted(owns=(folder,))
+
+
+def test_an_owned_folder_that_is_not_there_is_empty(host):
+    assert deploy(host.wanted(owns=("conf.d",))) == []
+
+
+# What the daemon only warns of.
+
+
+@pytest.fixture
+def warning(host) -> dict:
+    """A daemon that warns of a name when two files have it, and takes them."""
+    text = 'cat "$1"/conf.d/* | sort | uniq -d | sed "s/.*/[warn] $$ conflicting \\"&\\" ignored/" >&2'
+    return {"validate": host.script("warn", text) + " %s", "refuse": ("conflicting",)}
+
+
+def test_a_new_warning_is_refused_and_says_where(host, warning):
+    host.write("conf.d/shop.conf", "shop.example.com\n")
+    host.write("conf.d/other.conf", "another-shop.example.com\n# shop.example.com\n")
+    before = host.state()
+    config = host.wanted(Wanted("conf.d/blog.conf", "shop.example.com\n"), **warning)
+    for _run in range(2):
+        with pytest.raises(ConfigError, match='conflicting "shop.example.com" ignored') as error:
+            deploy(config)
+        assert str(error.value).endswith("shop.example.com is in conf.d/blog.conf, conf.d/shop.conf")
+        assert host.state() == before
+    assert deploy(host.wanted(Wanted("conf.d/blog.conf", "shop.example.com\n"), **warning | {"refuse": ()}))
+
+
+def test_a_warning_that_was_there_is_only_told(host, warning):
+    host.write("conf.d/a.conf", "twice.example.com\n")
+    host.write("conf.d/b.conf", "twice.example.com\n")
+    config = host.wanted(Wanted("conf.d/blog.conf", "blog\n"), **warning)
+    assert config.test_staged(config.changes()) == ['conflicting "twice.example.com" ignored']
+    assert deploy(config) == ["conf.d/blog.conf"]
+
+
+# Runs that are killed, and runs at the same time.
+
+
+def test_a_run_waits_for_another_one(host, monkeypatch):
+    config = host.wanted(Wanted("a.conf", "a\n"))
+    descriptor = os.open(host.root.parent, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    monkeypatch.setattr(_config_set, "_LOCK_SECONDS", 0.2)
+    with pytest.raises(ConfigError, match="another run has been changing files .* nothing was changed"):
+        deploy(config)
+    monkeypatch.setattr(_config_set, "_LOCK_SECONDS", 30)
+    threading.Timer(0.2, os.close, [descriptor]).start()
+    assert deploy(config) == ["a.conf"]
+
+
+@pytest.fixture
+def killed(host) -> ConfigSet:
+    """What a run leaves that was killed when all files were in place and not yet loaded."""
+    host.write("conf.d/a.conf", "old\n")
+    config = host.wanted(Wanted("conf.d/a.conf", "new\n"), Wanted("conf.d/b.conf", "new\n"))
+    swap = Swap(config.root, config.changes())
+    swap.begin()
+    swap.make()
+    assert swap.atomic
+    return config
+
+
+def test_what_was_put_in_place_is_loaded_by_the_next_run(host, killed):
+    before = host.state()
+    assert [change.path for change in killed.heal(dry_run=True)] == ["conf.d/a.conf", "conf.d/b.conf"]
+    assert (host.state(), host.reloads(), len(unfinished(killed.root))) == (before, 0, 2)
+    assert deploy(killed) == ["conf.d/a.conf", "conf.d/b.conf"]
+    assert (host.state(), host.reloads()) == (before, 1)
+    assert deploy(killed) == []
+
+
+def test_what_cannot_be_loaded_is_put_back_by_the_next_run(host, killed):
+    refused = host.script("reload", f'echo reload >> {host.folder}/reloads; ! grep -q new "{host.root}/conf.d/a.conf"')
+    killed.daemon = replace(killed.daemon, reload=refused)
+    for _run in range(2):
+        with pytest.raises(ConfigError, match="the reload failed, the files before are back"):
+            deploy(killed)
+        assert host.state() == {"main.conf": (0o644, "include conf.d/*.conf;\n"), "conf.d/a.conf": (0o644, "old\n")}
+
+
+def test_what_was_edited_since_is_left_as_it_is(host, killed):
+    host.write("conf.d/b.conf", "by hand\n")
+    with killed.locked():
+        assert killed.heal() == []
+    assert host.state()["conf.d/a.conf"] == (0o644, "old\n")
+    assert host.state()["conf.d/b.conf"] == (0o644, "by hand\n")
+
+
+def test_check_mode_sees_what_the_next_run_will_put_back(host, killed):
+    (host.root / "conf.d" / "b.conf").unlink()  # as if the run had been killed between two files
+    before = host.state()
+    assert killed.heal(dry_run=True) == []
+    changes = killed.changes()
+    assert [(change.path, change.before.content) for change in changes] == [
+        ("conf.d/a.conf", "old\n"),
+        ("conf.d/b.conf", None),
+    ]
+    with killed.staged([]) as stage, open(f"{stage}/conf.d/a.conf", encoding="utf-8") as tried:
+        assert tried.read() == "old\n"
+    assert host.state() == before
+
+
+def test_files_that_cannot_be_put_back_are_by_the_next_run(host, killed, monkeypatch):
+    killed.heal()
+    config = host.wanted(Wanted("conf.d/a.conf", "newer\n"), Wanted("conf.d/b.conf", None))
+    before = host.state()
+    failing = replace(config.daemon, reload="false")
+    healthy, config.daemon = config.daemon, failing
+
+    def stuck(_swap):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Swap, "_exchange_back", stuck)
+    with (
+        pytest.raises(
+            ConfigError, match=r"could not be put back: .*Read-only file system. Mend that and run this again"
+        ),
+        config.locked(),
+    ):
+        config.apply(config.changes())
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match="the reload failed"):
+        deploy(config)
+    assert host.state() == before
+    config.daemon = healthy
+    assert len(deploy(config)) == 2
 
 
 # Workers: a daemon may take the signal to reload, refuse the files, and say so in its log only.
@@ -358,6 +525,16 @@ def test_no_new_workers_show_that_the_files_were_refused(host, daemon):
         deploy(wanted(Wanted("a.conf", "a\n")))
     assert host.state() == before
     assert host.reloads() == 2
+
+
+def test_workers_that_end_at_once_do_not_count(host, daemon, monkeypatch):
+    wanted, _children = daemon
+    config = wanted(Wanted("a.conf", "a\n"))
+    pids = itertools.count(20)
+    monkeypatch.setattr(Daemon, "workers", lambda _daemon: {"10", str(next(pids))})
+    with pytest.raises(ConfigError, match="did not start new workers"):
+        deploy(config)
+    assert "a.conf" not in host.state()
 
 
 def test_a_daemon_that_does_not_run_has_no_workers_to_wait_for(host, daemon):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive
@@ -30,7 +31,7 @@ BUILT = {
 @pytest.fixture
 def builder(monkeypatch, tmp_path):
     """What the builder does, by the name of the method: a result to return, or an error to raise."""
-    does = {"present": BUILT, "pruned": {}, "check": None, "revision": "f" * 40}
+    does = {"present": BUILT, "check": None, "revision": "f" * 40}
     seen = []
 
     def act(name):
@@ -91,10 +92,14 @@ def test_what_cannot_be_resolved_yet_is_no_failure(run_module, builder):
 
 
 def test_old_releases_are_removed(run_module, builder):
-    builder["pruned"] = {"changed": True, "removed": ["/srv/django/shop/releases/x"], "live": "y"}
-    result = run_module(django_release, {"name": "shop", "state": "pruned", "keep": 5})
-    assert result["removed"] == ["/srv/django/shop/releases/x"]
-    assert result["diff"]["before"] == "/srv/django/shop/releases/x\n"
+    old = Builder.layout.release("x")
+    os.makedirs(old)
+    for check in (True, False):
+        assert os.path.exists(old)
+        result = run_module(django_release, {"name": "shop", "state": "pruned", "keep": 5}, check=check)
+        assert result["removed"] == [old]
+        assert result["diff"]["before"] == f"{old}\n"
+    assert not os.path.exists(old)
 
 
 @pytest.mark.parametrize("state", ["present", "resolved"])
@@ -202,7 +207,6 @@ def test_a_run_takes_the_lock_keeps_it_and_gives_it_back(run_module, builder, tm
     builder["present"] = BUILT | {"changed": False}
     assert call(**GIT, version="v1.4.2", lock="run")["changed"] is False
     assert str(lock.holder()).startswith("ann from laptop (pid 4711) since ")
-    builder["pruned"] = {"changed": False, "removed": [], "live": "x"}
     call(state="pruned", lock="run")
     busy = run_module(django_release, run | GIT | {"holder": HOLDER | {"token": "beef"}})
     assert "app shop is being deployed by ann from laptop" in busy["msg"] and busy["msg"].count("v1.4.2") == 1
@@ -215,7 +219,6 @@ def test_a_run_takes_the_lock_keeps_it_and_gives_it_back(run_module, builder, tm
 
 def test_a_task_keeps_no_lock(run_module, builder, tmp_path):
     for state in ("present", "pruned"):
-        builder["pruned"] = {"changed": False, "removed": [], "live": "x"}
         run_module(django_release, GIT | {"root": str(tmp_path), "state": state})
         assert Lock("shop", str(tmp_path)).holder() is None
 

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _config_set, _files
-from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, Found, Wanted
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.emperor.web.plugins.module_utils import _files
+from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, Wanted
+from ansible_collections.emperor.web.plugins.module_utils._config_swap import Change, State, Swap, work_folder
 from ansible_collections.emperor.web.plugins.modules import nginx_config
 from ansible_collections.emperor.web.plugins.modules.nginx_config import diff_of, wanted_file
 
@@ -37,16 +40,24 @@ def test_a_mode_that_is_none_says_how_to_write_it(mode):
         wanted_file(entry(mode=mode))
 
 
-def test_diff():
+def test_diff_shows_what_the_text_does_not():
+    new = State("a\n", 0o644, (0, 0))
     changes = [
-        (Wanted("new", "a\n"), Found(None)),
-        (Wanted("changed", "a\n"), Found("b\n", 0o644)),
-        (Wanted("gone", None), Found("b\n", link="../available/gone")),
+        Change("new", State(), new),
+        Change("changed", State("b\n", 0o644, (0, 0)), new),
+        Change("rights", State("a\n", 0o600, (33, 33)), new),
+        Change("gone", State(link="../available/gone"), State()),
+        Change("link", State(link="elsewhere"), new),
+        Change("bytes", State("\udcff\n", 0o644), State()),
     ]
-    assert diff_of(changes) == [
-        {"before_header": "new", "after_header": "new", "before": "", "after": "a\n"},
-        {"before_header": "changed", "after_header": "changed", "before": "b\n", "after": "a\n"},
-        {"before_header": "gone -> ../available/gone", "after_header": "gone (absent)", "before": "b\n", "after": ""},
+    shown = [tuple(entry.values()) for entry in diff_of(changes)]
+    assert shown == [
+        ("new (absent)", "new", "", "a\n"),
+        ("changed", "changed", "b\n", "a\n"),
+        ("rights (0600 33:33)", "rights (0644 0:0)", "a\n", "a\n"),
+        ("gone -> ../available/gone", "gone (absent)", "", ""),
+        ("link -> elsewhere", "link", "", "a\n"),
+        ("bytes", "bytes (absent)", "\ufffd\n", ""),
     ]
 
 
@@ -54,20 +65,8 @@ def test_diff():
 
 
 @pytest.fixture
-def nginx(tmp_path, monkeypatch):
+def nginx(tmp_path):
     """A folder, and commands in place of Nginx: the test refuses the word BROKEN."""
-    real = _config_set.look
-
-    def look(path):
-        found = real(path)
-        return Found(found.content, found.mode, found.link)
-
-    monkeypatch.setattr(_config_set, "look", look)  # files belong to root on a host
-    monkeypatch.setattr(
-        _config_set,
-        "write_atomic",
-        lambda path, text, *, mode=0o644, uid=-1, gid=-1: _files.write_atomic(path, text, mode=mode),
-    )
     root = tmp_path / "nginx"
     root.mkdir()
     (root / "nginx.conf").write_text("events {}\n")
@@ -96,6 +95,7 @@ def test_check_mode_foretells_the_real_run_and_a_second_one_changes_nothing(run_
     assert foretold["files"] == real["files"] == ["conf.d/a.conf"]
     assert foretold["diff"] == real["diff"]
     assert (again["files"], again["diff"]) == ([], [])
+    assert [result.get("atomic") for result in (foretold, real, again)] == [None, True, None]
     assert all(result["tested"] for result in (foretold, real, again))
     assert state(nginx) == before | {"conf.d/a.conf": "a\n"}
     assert (tmp_path / "reloads").read_text() == "x\n"
@@ -148,3 +148,70 @@ def test_bad_entries_are_refused(run_module, nginx, files, said):
     result = run_module(nginx_config, nginx | {"files": files})
     assert said in result["msg"]
     assert state(nginx) == before
+
+
+def test_a_pattern_that_is_none_is_refused(run_module, nginx):
+    result = run_module(nginx_config, nginx | {"files": [], "refuse": ["(open"]})
+    assert result["msg"].startswith("'(open' in refuse is no regular expression: missing )")
+
+
+def test_an_owned_folder_is_shown_and_emptied(run_module, nginx):
+    mine = Path(nginx["root"]) / "conf.d/mine.conf"
+    mine.parent.mkdir()
+    mine.write_text("by hand\n")
+    arguments = nginx | {"owns": ["conf.d"], "files": [{"path": "conf.d/a.conf", "content": "a\n"}]}
+    foretold = run_module(nginx_config, arguments, check=True)
+    assert mine.exists()
+    real = run_module(nginx_config, arguments)
+    assert foretold["diff"] == real["diff"]
+    assert real["diff"][1]["before"] == "by hand\n"
+    assert real["diff"][1]["after_header"] == "conf.d/mine.conf (absent)"
+    assert set(state(nginx)) == {"nginx.conf", "conf.d/a.conf"}
+
+
+def test_a_folder_that_is_a_link_is_changed_where_it_leads(run_module, nginx, tmp_path):
+    (tmp_path / "link").symlink_to(nginx["root"])
+    arguments = nginx | {"root": f"{tmp_path}/link"}
+    files = [{"path": name, "content": f"include {tmp_path}/link/nginx.conf;\n"} for name in ("a", "b")]
+    result = run_module(nginx_config, arguments | {"files": files})
+    assert (result["changed"], result["atomic"]) == (True, True)
+    assert os.readlink(tmp_path / "link") == nginx["root"]
+    assert set(state(nginx)) == {"nginx.conf", "a", "b"}
+    broken = run_module(nginx_config, arguments | {"files": [{"path": "a", "content": "BROKEN\n"}]})
+    assert f"{tmp_path}/link/a:1:BROKEN" in broken["msg"]
+    assert not os.path.exists(work_folder(nginx["root"]))
+
+
+@pytest.fixture
+def warnings(monkeypatch) -> list[str]:
+    """What the module warns of."""
+    told: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: told.append(text))
+    return told
+
+
+def test_a_killed_run_is_told_and_completed(run_module, nginx, warnings):
+    swap = Swap(nginx["root"], [Change("a", State(), State("a\n", 0o644, (os.geteuid(), os.getegid())))])
+    swap.begin()
+    swap.make()
+    arguments = nginx | {"files": [{"path": "a", "content": "a\n"}]}
+    foretold = run_module(nginx_config, arguments, check=True)
+    real = run_module(nginx_config, arguments)
+    again = run_module(nginx_config, arguments)
+    assert [result["changed"] for result in (foretold, real, again)] == [True, True, False]
+    assert [result["files"] for result in (foretold, real, again)] == [["a"], ["a"], []]
+    assert [text[:32] for text in warnings] == ["a run before this one was killed"] * 2
+
+
+def test_a_warning_of_what_was_there_is_told(run_module, nginx, tmp_path, warnings):
+    (tmp_path / "test").write_text("#!/bin/sh\necho 'conflicting server name \"shop\"' >&2\n")
+    result = run_module(nginx_config, nginx | {"files": [{"path": "a", "content": "a\n"}]})
+    assert result["changed"]
+    assert warnings == ['the live configuration has this already: conflicting server name "shop"']
+
+
+@pytest.mark.parametrize(("name", "taken"), [("", True), ("_", True), ("_shop", False), ("shop", False)])
+def test_a_name_that_nobody_asks_for_is_no_reason_to_refuse(run_module, nginx, tmp_path, name, taken):
+    (tmp_path / "test").write_text(f"#!/bin/sh\n[ ! -e $1/a ] || echo 'conflicting server name \"{name}\"' >&2\n")
+    result = run_module(nginx_config, nginx | {"files": [{"path": "a", "content": "a\n"}]})
+    assert result["changed" if taken else "failed"]

@@ -1,0 +1,93 @@
+"""What the benchmarks share: a host in a container, plays against it, and figures with their spread."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "dev"))
+import lab
+
+RESULTS = lab.CACHE / "benchmarks"
+
+
+class Host:
+    """A container that stands for a server; dev/lab.py starts and removes it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def run(self, *argv: str, check: bool = True, given: str | None = None) -> str:
+        """Run a program inside the container; what it says is returned."""
+        done = subprocess.run(
+            ["docker", "exec", *(["--interactive"] if given is not None else []), self.name, *argv],
+            input=given, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if check and done.returncode:
+            raise lab.Missing(f"{shlex.join(argv)} failed on {self.name}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.stdout.strip("\n")
+
+    def put(self, path: str, text: str) -> None:
+        """Write a file, at once."""
+        self.run("sh", "-c", f"cat > {path}.tmp && mv {path}.tmp {path}", given=text)
+
+    def play(self, tools: Path, place: Path, plays: list[dict], may_fail: bool = False) -> str:
+        """Run plays against the container; the controller gives way, as it is another machine in real life."""
+        inventory = {
+            "ansible_connection": "community.docker.docker",
+            "ansible_user": "root",
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_pipelining": True,
+        }
+        (place / "inventory.json").write_text(json.dumps({"all": {"hosts": {self.name: inventory}}}))
+        (place / "play.yml").write_text(json.dumps(plays))
+        variables = {
+            "ANSIBLE_COLLECTIONS_PATH": str(lab.ROOT / "playbooks/collections"),
+            "ANSIBLE_HOME": str(lab.ROOT / ".ansible"),
+            "NO_COLOR": "1",
+        }
+        command = ["nice", tools / "bin/ansible-playbook", "-i", place / "inventory.json", place / "play.yml"]
+        done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+        if done.returncode and not may_fail:
+            raise lab.Missing(f"ansible-playbook failed:\n{done.stdout[-4000:]}{done.stderr[-1000:]}")
+        return done.stdout
+
+    def versions(self) -> dict[str, str]:
+        """The programs of the host that are measured."""
+        return {
+            "host": self.run("sh", "-c", ". /etc/os-release; echo $PRETTY_NAME"),
+            "nginx": self.run("sh", "-c", "nginx -v 2>&1").rpartition("/")[2],
+            "uWSGI": self.run("uwsgi", "--version"),
+        }
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and quartiles."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+    return {"median": round(middle, 3), "q1": round(low, 3), "q3": round(high, 3)}
+
+
+def machine() -> dict[str, str | int]:
+    """Where it was measured."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
+    ]
+    return {
+        "cores": os.cpu_count() or 0,
+        "cpu": names[0] if names else platform.machine(),
+        "system": platform.platform(),
+    }
+
+
+def revision() -> str:
+    """The commit of this collection."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=lab.ROOT, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"

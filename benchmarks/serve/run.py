@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Measure what a site of this collection serves a second, beside the least that could serve the same.
+
+    run.py [--rounds N] [--seconds S] [--output FILE]
+    run.py --smoke    one short round: shows that this still works, the figures mean nothing
+
+One container with the example project, put live by emperor.web.site, and beside it on the same files and the same
+virtual environment: a bare Nginx, uWSGI's own HTTP socket with the options of the site's vassal, and Gunicorn behind
+the bare Nginx. The load (wrk) is in the container as well, on its loopback interface. Each round asks all of them, one
+after the other, and who is first changes; a ratio is that of two sides in one round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import RESULTS, Host, lab, machine, revision, spread
+
+HOST = Host("emperor-benchmark-serve")
+DOMAIN = "bench.example.com"
+ROOT = "/srv/django/bench"
+OTHER = "/srv/other"
+OTHERS = ("other-uwsgi", "other-gunicorn", "other-nginx")
+CONNECTIONS = 16
+ENTRIES = 20
+OURS, NGINX, SOCKET, GUNICORN = "emperor.web", "bare Nginx", "uWSGI's HTTP socket", "Nginx and Gunicorn"
+PORTS = {OURS: 80, NGINX: 8081, SOCKET: 8082, GUNICORN: 8083}
+
+# Nothing but what serving takes. What the site does besides (looks for maintenance, adds headers, logs) is measured.
+BARE = f"""
+user www-data;
+worker_processes auto;
+pid /run/other-nginx.pid;
+error_log /var/log/nginx/other.log;
+events {{ worker_connections 1024; }}
+http {{
+    include /etc/nginx/mime.types;
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    server {{
+        listen {PORTS[NGINX]};
+        location /static/ {{ alias {ROOT}/current/static/; }}
+    }}
+    server {{
+        listen {PORTS[GUNICORN]};
+        location / {{
+            proxy_set_header Host $host;
+            proxy_pass http://unix:/run/emperor/bench/gunicorn.sock;
+        }}
+    }}
+}}
+"""
+FILL = f"""
+from entries.models import Entry
+Entry.objects.all().delete()
+for number in range({ENTRIES}):
+    Entry.objects.create(name=f"Visitor {{number}}", message="A few words in the guestbook. " * 5)
+"""
+
+
+class Odd(Exception):
+    """Two sides do not serve the same, or not all of it, so that their figures cannot be compared."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One path, who serves it besides this collection, and the ratio that is wanted."""
+
+    name: str
+    path: str
+    goals: dict[str, float]
+
+    def sides(self) -> list[str]:
+        return [OURS, *self.goals]
+
+
+def cases(style: str) -> list[Case]:
+    dynamic = {SOCKET: 0.9, GUNICORN: 1.2}
+    return [
+        Case("static file", style, {NGINX: 0.95}),
+        Case(f"page with {ENTRIES} entries", "/", dynamic),
+        Case("smallest answer of Django", "/healthz", dynamic),
+    ]
+
+
+# The host.
+
+
+def prepare(tools: Path, place: Path, image: str) -> dict[str, str]:
+    """A host on which all sides serve; the versions of what they are made of."""
+    lab.up(HOST.name, image)
+    source = place / "guestbook"
+    shutil.copytree(lab.ROOT / "examples/guestbook", source)
+    with open(source / "requirements.txt", "a") as requirements:
+        requirements.write("gunicorn~=23.0\n")
+    app = {"name": "bench", "source": str(source), "domains": [DOMAIN], "health": {"path": "/healthz"}}
+    HOST.play(tools, place, [{"import_playbook": "emperor.web.site", "vars": {"django_apps": [app]}}])
+    HOST.run("apt-get", "install", "--yes", "--no-install-recommends", "wrk")
+    HOST.run("bench-manage", "shell", given=FILL)
+
+    vassal = HOST.run("sh", "-c", "cat /etc/uwsgi/emperor/bench/*.ini")
+    own = re.sub(r"^(socket|stats|chmod-socket) = .*\n", "", vassal + "\n", flags=re.MULTILINE)
+    own += f"http-socket = 127.0.0.1:{PORTS[SOCKET]}\n"
+    own += "add-header = Connection: close\n"  # it closes, and has to say so
+    HOST.run("systemctl", "stop", *OTHERS, check=False)  # of a run with --keep
+    HOST.run("mkdir", "-p", OTHER)
+    HOST.put(f"{OTHER}/vassal.ini", own)
+    HOST.put(f"{OTHER}/nginx.conf", BARE)
+    in_release = ["/usr/bin/python3", "-I", "/usr/local/lib/emperor/run.py"]
+    start(OTHERS[0], "--uid=bench", "--gid=bench", *in_release, "--ini", f"{OTHER}/vassal.ini")
+    workers = re.search(r"^processes = (\d+)$", vassal, re.MULTILINE).group(1)
+    bind = "unix:/run/emperor/bench/gunicorn.sock"
+    # Gunicorn gives its socket to its own group; who may reach it is up to the folder.
+    program = ["gunicorn", f"--workers={workers}", f"--bind={bind}", "--umask=0", "guestbook.wsgi:application"]
+    start(OTHERS[1], *in_release, f"{ROOT}/current", *program)
+    start(OTHERS[2], "nginx", "-c", f"{OTHER}/nginx.conf", "-g", "daemon off;")
+    code = "import django, gunicorn; print(django.__version__, gunicorn.__version__)"
+    django, gunicorn = HOST.run(f"{ROOT}/current/venv/bin/python", "-c", code).split()
+    return {"emperor.web": revision(), **HOST.versions(), "Django": django, "Gunicorn": gunicorn, "workers": workers}
+
+
+def start(unit: str, *argv: str) -> None:
+    HOST.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", *argv)
+
+
+ASK = """
+import sys, urllib.request
+question = urllib.request.Request(sys.argv[1], headers={"Host": sys.argv[2]})
+sys.stdout.write(urllib.request.urlopen(question, timeout=10).read().decode())
+"""
+
+
+def answer(side: str, path: str) -> str:
+    """What a side serves, as soon as it does."""
+    for _attempt in range(100):
+        text = HOST.run("python3", "-c", ASK, f"http://127.0.0.1:{PORTS[side]}{path}", DOMAIN, check=False)
+        if text:
+            return text
+        time.sleep(0.2)
+    raise Odd(f"{side} does not answer for {path}; run with --keep and see journalctl on {HOST.name}")
+
+
+def verify(case: Case) -> int:
+    """All sides serve the same, but for the token against forged requests; the bytes of it."""
+    texts = {
+        side: re.sub(r'(csrfmiddlewaretoken" value=)"\w+"', r"\1", answer(side, case.path)) for side in case.sides()
+    }
+    digests = {hashlib.sha256(text.encode()).hexdigest() for text in texts.values()}
+    if len(digests) != 1:
+        sizes = ", ".join(f"{side} {len(text)} characters" for side, text in texts.items())
+        raise Odd(f"{case.path} is not the same everywhere: {sizes}")
+    return len(texts[OURS].encode())
+
+
+def stylesheet() -> str:
+    """A static file as the page names it."""
+    return re.search(r'href="(/static/[^"]+\.css)"', answer(OURS, "/")).group(1)
+
+
+# What is measured.
+
+
+def measure(side: str, path: str, seconds: int) -> float:
+    """Requests a second; every one of them has to succeed."""
+    load = ["wrk", "--threads=1", f"--connections={CONNECTIONS}", f"--duration={seconds}s", f"--header=Host: {DOMAIN}"]
+    said = HOST.run(*load, f"http://127.0.0.1:{PORTS[side]}{path}")
+    if re.search(r"Non-2xx|Socket errors", said):
+        raise Odd(f"{side} does not serve all of {path}:\n{said}")
+    return float(re.search(r"^Requests/sec: +([\d.]+)$", said, re.MULTILINE).group(1))
+
+
+def rounds(wanted: list[Case], count: int, seconds: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """For each round and case the requests a second of each side; one round is made first and does not count."""
+    for number in range(count + 1):
+        for case in wanted:
+            sides = case.sides()
+            first = number % len(sides)
+            found = {side: measure(side, case.path, seconds) for side in sides[first:] + sides[:first]}
+            if number or count == 1:
+                yield case.name, found
+        if count == 1:
+            return  # nothing is compared
+
+
+def evaluate(wanted: list[Case], found: list[tuple[str, dict[str, float]]]) -> list[dict]:
+    """Requests a second of each side and, for the others, the ratio of ours to theirs."""
+    rows = []
+    for case in wanted:
+        mine = [figures for name, figures in found if name == case.name]
+        for side in case.sides():
+            ratio = spread([figures[OURS] / figures[side] for figures in mine])
+            rows.append(
+                {
+                    "case": case.name,
+                    "side": side,
+                    "requests": spread([figures[side] for figures in mine]),
+                    "ratio": ratio if side != OURS else None,
+                    "goal": case.goals.get(side),
+                }
+            )
+    return rows
+
+
+def table(rows: list[dict]) -> str:
+    """The figures as a table of Markdown, as docs/performance.md has them."""
+    lines = ["| | served by | requests/s | ours to theirs | goal |", "| --- | --- | --- | --- | --- |"]
+    for row in rows:
+        requests = "{median:.0f} ({q1:.0f} to {q3:.0f})".format(**row["requests"])
+        ratio = goal = ""
+        if row["ratio"]:
+            ratio = "**{median:.2f}** ({q1:.2f} to {q3:.2f})".format(**row["ratio"])
+            goal = f"{row['goal']}, {'met' if row['ratio']['median'] >= row['goal'] else 'not met'}"
+        lines.append(f"| {row['case']} | {row['side']} | {requests} | {ratio} | {goal} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds that count, one more is made first; default 7")
+    parser.add_argument("--seconds", type=int, default=3, help="seconds of load for each side and path, default 3")
+    parser.add_argument("--image", help="image of the host, as dev/lab.py takes it")
+    parser.add_argument("--output", type=Path, default=RESULTS / "serve.json", help="gets all samples")
+    parser.add_argument("--keep", action="store_true", help="leave the host for the next run")
+    parser.add_argument("--smoke", action="store_true", help="one short round, to see that this works")
+    given = parser.parse_args()
+    if min(given.rounds, given.seconds) < 1:
+        parser.error("--rounds and --seconds have to be 1 or more")
+    count, seconds = (1, 1) if given.smoke else (given.rounds, given.seconds)
+    tools = lab.virtualenv()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    lab.say("Preparing the host …")
+    try:
+        # Not below the repository, where Git ignores it, and a source has the files that Git does not ignore.
+        with tempfile.TemporaryDirectory(prefix="emperor-benchmark-") as folder:
+            versions = prepare(tools, Path(folder), given.image or lab.default_image())
+        wanted = cases(stylesheet())
+        sizes = {case.name: verify(case) for case in wanted}
+        lab.say(f"Measuring {count} rounds of {seconds} s for each side and path …")
+        found = list(rounds(wanted, count, seconds))
+    finally:
+        if not given.keep:
+            lab.down(HOST.name)
+    report = {
+        "date": date.today().isoformat(),
+        "command": " ".join(["python3", "benchmarks/serve/run.py", *sys.argv[1:]]),
+        "machine": machine(),
+        "versions": versions,
+        "bytes": sizes,
+        "rows": evaluate(wanted, found),
+        "samples": found,
+    }
+    given.output.write_text(json.dumps(report, indent=1) + "\n")
+    print("These figures mean nothing, --smoke is a test." if given.smoke else table(report["rows"]))
+    for key in ("date", "machine", "versions", "bytes"):
+        print(f"{key}: {report[key] if key == 'date' else ', '.join(f'{k} {v}' for k, v in report[key].items())}")
+    print(f"all samples: {given.output}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Odd, lab.Missing) as failure:
+        sys.exit(str(failure))
