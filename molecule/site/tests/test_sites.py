@@ -192,7 +192,7 @@ def test_headers_of_the_app_are_its_own(address, site):
     assert answer.headers.get_all("Referrer-Policy") == ["no-referrer"]
     assert answer.headers.get_all("X-Request-ID") == ["mine"]
     assert over_tls(address, "sealed.example.com", "/own-headers").headers.get_all("Strict-Transport-Security") == [
-        "max-age=1"
+        "max-age=3600"
     ]
 
 
