@@ -44,7 +44,7 @@ def test_certificate_of_the_acme_server(address, acme_root, name):
     answer = ask(address, name, trusted=acme_root)
     assert answer.status == 200
     assert "Sign the guestbook" in answer.read().decode()
-    assert answer.headers.get_all("Strict-Transport-Security") == ["max-age=3600"], "Django's own, and once"
+    assert answer.headers.get_all("Strict-Transport-Security") == ["max-age=7200"], "Nginx's alone, not Django's"
 
 
 def test_given_certificate_comes_with_its_issuer(address):
