@@ -90,3 +90,12 @@ def test_modules_take_the_sample():
         own = {option: bare(about) for option, about in yaml.safe_load(module.DOCUMENTATION)["options"].items()}
         shared = {option: bare(about) for option, about in DJANGO_ARGUMENTS.items()}
         assert ArgumentSpecValidator(own | shared).validate(given).error_messages == []
+
+
+def test_the_readme_names_each_module_and_role():
+    text = (ROOT / "README.md").read_text()
+    names = [path.stem for path in (ROOT / "plugins/modules").glob("*.py")]
+    roles = [path.name for path in (ROOT / "roles").iterdir() if path.name != "host"]  # the others' own
+    assert names and roles
+    assert [name for name in names if f"`{name}`" not in text] == []
+    assert [name for name in roles if f"`emperor.web.{name}`" not in text] == []
