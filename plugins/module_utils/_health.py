@@ -14,6 +14,7 @@ import re
 import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -26,6 +27,8 @@ _PATIENCE = 5.0
 _CONFIRM_SECONDS = 5.0
 # The Emperor looks after its vassals once a second.
 _NEWS = 2.5
+# For each worker of a release to answer for the first time; the others do while one takes longer.
+_WARM_SECONDS = 3.0
 # Between two questions to a release that has answered well.
 _INTERVAL = 0.25
 # Of the log, with the failure.
@@ -142,21 +145,31 @@ class Health:
         """Return when the release has been well for a while; raise at the first sign that it is not."""
         began, respawns = time.monotonic(), self.vassals.respawns(self.release)
         master = (self.vassals.stats(self.release) or {}).get("pid")
+        self._warm(began + min(seconds, _WARM_SECONDS), master)
         while (passed := time.monotonic() - began) < seconds:
             time.sleep(min(_INTERVAL, seconds - passed))
-            try:
-                problem = self._question(self.timeout)
-            except OSError as error:
-                problem = self._why_silent(error)
-            # Workers answer for some seconds without their master, until they and the Emperor notice its end.
-            if master and not _vassals.is_alive(master):
-                self.fail("died soon after its start")
-            if problem:
-                self._wait_for_news()
-                self.fail(f"was healthy, but is not any more: {problem}")
-            self.notice_the_end("died soon after its start")
+            self._judge(self._patient_question(), master)
         if seconds:
             self._check_workers(self.vassals.respawns(self.release) - respawns, seconds)
+
+    def _warm(self, deadline: float, master: int | None) -> None:
+        """Have each worker answer, so that no visitor waits for the imports and templates of a first request."""
+        while time.monotonic() < deadline:
+            workers = (self.vassals.stats(self.release) or {}).get("workers", [])
+            if all(worker.get("requests", 1) for worker in workers if worker.get("status") != "cheap"):
+                return
+            with ThreadPoolExecutor(len(workers)) as pool:
+                asked = [pool.submit(self._patient_question) for _worker in workers]
+            self._judge(next((found for question in asked if (found := question.result())), ""), master)
+
+    def _judge(self, problem: str, master: int | None) -> None:
+        # Workers answer for some seconds without their master, until they and the Emperor notice its end.
+        if master and not _vassals.is_alive(master):
+            self.fail("died soon after its start")
+        if problem:
+            self._wait_for_news()
+            self.fail(f"was healthy, but is not any more: {problem}")
+        self.notice_the_end("died soon after its start")
 
     def _wait_for_news(self) -> None:
         deadline = time.monotonic() + _NEWS
@@ -182,6 +195,12 @@ class Health:
             return self.expected.problem(self.expected.ask(self.vassals.socket(self.release), timeout))
         except _uwsgi.UwsgiError as error:
             return f"{self.expected.path} (Host: {self.expected.host}): {error}"
+
+    def _patient_question(self) -> str:
+        try:
+            return self._question(self.timeout)
+        except OSError as error:
+            return self._why_silent(error)
 
     def notice_the_end(self, what: str) -> None:
         # The Emperor forgets the deaths at the start of a vassal that has served since.

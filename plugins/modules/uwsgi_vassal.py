@@ -76,8 +76,8 @@ options:
   settle:
     description:
       - Seconds for which the release has to stay healthy on its own socket before the traffic is moved, without losing
-        a worker, and without one that uses more memory than C(reload-on-rss). This finds a release that dies, or eats
-        memory, soon after its start.
+        a worker, and without one that uses more memory than C(reload-on-rss). Each worker is asked meanwhile, so that
+        no visitor waits for its first answer. This finds a release that dies, or eats memory, soon after its start.
       - V(0) moves the traffic at once. With O(overlap=false) these seconds come after the traffic was moved.
     type: int
     default: 6

@@ -70,6 +70,7 @@ class Emperor:
         self.busy: dict[str, int] = {}  # how many times a release's workers are seen busy
         self.replaced: dict[str, int] = {}  # how many times a worker of a release was started again
         self.megabytes: dict[str, int] = {}  # what a worker of a release uses
+        self.processes: dict[str, int] = {}  # how many workers a release has, of which each serves the next request
         self.masters: dict[str, int] = {}  # process ids
         self.running: dict[str, list[Server]] = {}
         self.crashed: set[str] = set()
@@ -132,8 +133,10 @@ class Emperor:
         self.busy[name] = max(0, left - 1)
         worker = {"status": "busy" if left else "idle", "respawn_count": 1 + self.replaced.get(name, 0)}
         worker["rss"] = self.megabytes.get(name, 0) << 20
+        served = [asked for asked, _variables in self.asked].count(name)
+        workers = [worker | {"requests": max(0, served - number)} for number in range(self.processes.get(name, 1))]
         master = {"pid": self.masters[name]} if name in self.masters else {}
-        return json.dumps({"listen_queue": 0, "workers": [worker]} | master).encode()
+        return json.dumps({"listen_queue": 0, "workers": workers} | master).encode()
 
     def close(self) -> None:
         self.over.set()
@@ -727,6 +730,24 @@ def test_a_second_copy_that_does_not_fit_is_not_started(stage, emperor, live, me
     memory.megabytes = 1000
     stage.switch().go()
     assert stage.layout.live() == NEW
+
+
+def test_each_worker_has_answered_before_it_gets_visitors(stage, emperor, live):
+    emperor.processes[NEW] = 8
+    switch = stage.switch(settle=0.1)
+    asked = []
+    point = switch._point_current_at
+    switch._point_current_at = lambda release: (asked.append(len(emperor.asked)), point(release))
+    switch.go()
+    assert asked[0] >= 8
+
+
+def test_a_worker_that_fails_at_its_first_request_is_found(stage, emperor, live):
+    emperor.processes[NEW] = 4
+    emperor.behaviour[NEW] = [200, 200, 200, 500]
+    with pytest.raises(SwitchError, match="was healthy, but is not any more: .* answers 500"):
+        stage.switch(settle=0.1).go()
+    assert_nothing_happened(stage)
 
 
 def test_without_overlap_only_one_release_runs_at_a_time(stage, emperor, live, memory):
