@@ -84,8 +84,8 @@ EARLY = {
         ["wants python_version 3.9", "uWSGI of this distribution runs Python"],
     ),
     "account of a person": (
-        {"django_apps": [GOOD | {"name": "root"}]},
-        ["app root: user root exists", "give the app another name"],
+        {"django_apps": [GOOD | {"name": "ann"}]},
+        ["app ann: user ann exists, and somebody can log in as it", "give the app another name"],
     ),
     "root below /home": (
         {"django_apps": [GOOD], "django_root": "/home/ubuntu/sites"},
@@ -187,10 +187,11 @@ def expect(said: str, parts: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def bare():
-    """A second host, on which nothing has been done."""
+    """A second host, on which nothing has been done but to make an account for Ann."""
     lab = [sys.executable, str(PROJECT / "dev/lab.py")]
     image = os.environ.get("EMPEROR_IMAGE")
     subprocess.run([*lab, "up", BARE, *(["--image", image] if image else [])], check=True)
+    subprocess.run(["docker", "exec", BARE, "useradd", "--create-home", "--shell", "/bin/bash", "ann"], check=True)
     yield BARE
     subprocess.run([*lab, "down", BARE], check=True)
 
