@@ -1,7 +1,7 @@
 # The two commands that set up all they need: see README.md.
 PYTHON ?= python3
 
-.PHONY: demo demo-stop test
+.PHONY: demo demo-stop docs test
 
 # SOURCE and VERSION put another project live in place of the example: a Git URL, an archive or a folder.
 demo:
@@ -9,6 +9,10 @@ demo:
 
 demo-stop:
 	@$(PYTHON) dev/demo.py down
+
+# docs/settings.md, and the documentation as a website, in .cache/site/html.
+docs:
+	@$(PYTHON) dev/website.py
 
 # STAGE runs one stage only: make test STAGE=unit
 test:

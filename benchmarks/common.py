@@ -87,6 +87,24 @@ def machine() -> dict[str, str | int]:
     }
 
 
+def publish(report: dict, output: Path, text: str, keys: tuple[str, ...]) -> None:
+    """Write all of it to a file, and print its table and what it was measured with."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=1) + "\n")
+    print(text)
+    for key in keys:
+        print(f"{key}: {report[key] if key == 'date' else ', '.join(f'{k} {v}' for k, v in report[key].items())}")
+    print(f"all samples: {output}")
+
+
+def drawing(title: str, parts: list[str], size: tuple[float, float]) -> str:
+    """A picture (SVG) of these parts, on white."""
+    head = f'viewBox="0 0 {size[0]} {size[1]}" width="{size[0]}" height="{size[1]}" role="img"'
+    style = 'font-family="sans-serif" font-size="12"'
+    ground = [f"<title>{title}</title>", '<rect width="100%" height="100%" fill="#fff"/>']
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {head} {style}>', *ground, *parts, "</svg>", ""])
+
+
 def revision() -> str:
     """The commit of this collection."""
     done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=lab.ROOT, capture_output=True, text=True)

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Tools and hosts for development: Python environments, a Docker engine, and containers that boot like a server.
 
-    lab.py up NAME [--image IMAGE] [--publish PORT]    start a fresh container, or leave a running one as it is
+    lab.py up NAME [--image IMAGE] [--publish PORT] [--controllers]
+                                                       start a fresh container, or leave a running one as it is
     lab.py down NAME                                   remove a container
 
 It needs Python 3.11 or later, and nothing else that is not part of it. IMAGE is a name such as ubuntu:24.04, which is
 pulled from a registry, or debian:trixie, which is built with debootstrap. ubuntu-on-debian:trixie is the same with
-Ubuntu's os-release: Debian's packages, but the branches that the roles take on Ubuntu.
+Ubuntu's os-release: Debian's packages, but the branches that the roles take on Ubuntu. --controllers lets its systemd
+limit memory, processes and processors also where this machine has those controllers as cgroup v1; systemd 257 is the
+last that can use them.
 """
 
 from __future__ import annotations
@@ -277,7 +280,7 @@ def default_image() -> str:
 # Hosts.
 
 
-def up(name: str, image: str, publish: str | None = None) -> None:
+def up(name: str, image: str, publish: str | None = None, *, controllers: bool = False) -> None:
     """Boot a container like a server: systemd is its first process, and it has no privilege but to mount."""
     tag = have_image(image)
     found = subprocess.run(
@@ -287,11 +290,16 @@ def up(name: str, image: str, publish: str | None = None) -> None:
         return
     down(name)
     options = ["--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
-    options += ["--tmpfs=/run", "--tmpfs=/run/lock", "--cgroupns=host", f"--volume={_cgroup()}:/sys/fs/cgroup:rw"]
+    legacy = controllers and os.path.isdir("/sys/fs/cgroup/memory") and "forky" not in image
+    cgroup = "/sys/fs/cgroup" if legacy else _cgroup()
+    options += ["--tmpfs=/run", "--tmpfs=/run/lock", "--cgroupns=host", f"--volume={cgroup}:/sys/fs/cgroup:rw"]
     options += ["--stop-signal=SIGRTMIN+3", "--env=container=docker", f"--hostname={name}"]
     if publish:
         options.append(f"--publish={publish}")
-    run("docker", "run", "--detach", f"--name={name}", *options, tag)
+    # In a container systemd takes its arguments for those of the kernel.
+    words = ["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1", "systemd.unified_cgroup_hierarchy=0"]
+    command = ["/lib/systemd/systemd", *words] if legacy else []
+    run("docker", "run", "--detach", f"--name={name}", *options, tag, *command)
     wait_for_boot(name)
 
 
@@ -328,10 +336,11 @@ def main() -> None:
     start.add_argument("name")
     start.add_argument("--image")
     start.add_argument("--publish")
+    start.add_argument("--controllers", action="store_true")
     commands.add_parser("down").add_argument("name")
     given = parser.parse_args()
     if given.command == "up":
-        up(given.name, given.image or default_image(), given.publish)
+        up(given.name, given.image or default_image(), given.publish, controllers=given.controllers)
     else:
         down(given.name)
 

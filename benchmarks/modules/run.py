@@ -24,7 +24,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import RESULTS, lab, machine, revision, spread
+from common import RESULTS, lab, machine, publish, revision, spread
 from project import write_project
 
 OURS, THEIRS = "emperor.web", "django_manage"
@@ -275,12 +275,8 @@ def main() -> None:
         "idle_task": spread([sample["seconds"] for sample in samples if not sample["side"]]),
         "samples": samples,
     }
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(report, indent=1) + "\n")
-    print("These figures mean nothing, --smoke is a test." if given.smoke else table(report))
-    for key in ("date", "machine", "versions"):
-        print(f"{key}: {report[key] if key == 'date' else ', '.join(f'{k} {v}' for k, v in report[key].items())}")
-    print(f"all samples: {given.output}")
+    text = "These figures mean nothing, --smoke is a test." if given.smoke else table(report)
+    publish(report, given.output, text, ("date", "machine", "versions"))
 
 
 if __name__ == "__main__":

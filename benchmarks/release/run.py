@@ -28,7 +28,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("benchmarks", "molecule/shared", "molecule/release")]
 import project  # noqa: E402
-from common import RESULTS, Host, lab, revision  # noqa: E402
+from common import RESULTS, Host, drawing, lab, revision  # noqa: E402
 from load import KINDS, Record, figures, read_records  # noqa: E402
 
 HOST = Host("emperor-benchmark-release")
@@ -346,11 +346,7 @@ def picture(results: list[dict[str, Any]]) -> str:
         parts.append(f'<text x="{x + 17}" y="{bottom + 20}">{meaning}</text>')
         x += 40 + 7 * len(meaning)
     size = (left + columns * width + 10, bottom + 32)
-    parts.insert(0, "<title>Short requests around a release, in half seconds</title>")
-    parts.insert(1, '<rect width="100%" height="100%" fill="#fff"/>')
-    head = f'viewBox="0 0 {size[0]} {size[1]}" width="{size[0]}" height="{size[1]}" role="img"'
-    style = 'font-family="sans-serif" font-size="12"'
-    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {head} {style}>', *parts, "</svg>", ""])
+    return drawing("Short requests around a release, in half seconds", parts, size)
 
 
 def bar(x: float, y: float, width: float, height: float, fill: str) -> str:

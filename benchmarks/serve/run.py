@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import re
 import shutil
 import sys
@@ -26,7 +25,7 @@ from datetime import date
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import RESULTS, Host, lab, machine, revision, spread
+from common import RESULTS, Host, lab, machine, publish, revision, spread
 
 HOST = Host("emperor-benchmark-serve")
 DOMAIN = "bench.example.com"
@@ -262,11 +261,8 @@ def main() -> None:
         "rows": evaluate(wanted, found),
         "samples": found,
     }
-    given.output.write_text(json.dumps(report, indent=1) + "\n")
-    print("These figures mean nothing, --smoke is a test." if given.smoke else table(report["rows"]))
-    for key in ("date", "machine", "versions", "bytes"):
-        print(f"{key}: {report[key] if key == 'date' else ', '.join(f'{k} {v}' for k, v in report[key].items())}")
-    print(f"all samples: {given.output}")
+    text = "These figures mean nothing, --smoke is a test." if given.smoke else table(report["rows"])
+    publish(report, given.output, text, ("date", "machine", "versions", "bytes"))
 
 
 if __name__ == "__main__":

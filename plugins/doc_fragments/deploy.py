@@ -18,10 +18,12 @@ options:
       - V(run) is for a run of several tasks. M(emperor.web.django_release) with O(ignore:state=present) or
         O(ignore:state=locked) takes it and keeps it until O(ignore:state=unlocked); other tasks need this run to have
         it, and fail before they change anything when it was taken over.
+      - V(last) is V(run) for the last of these tasks, which gives the lock back. When it fails the run still has it, to
+        put things right, and O(ignore:state=unlocked) gives it back.
       - A run that was killed does not keep its lock. On the controller that started it this is known at once; from
         another one it is taken over when none of its tasks runs on the host and it has not been there for 5 minutes.
     type: str
-    choices: [task, run]
+    choices: [task, run, last]
     default: task
   lock_wait:
     description: Seconds to wait for another run that has the lock; V(0) fails at once.

@@ -23,7 +23,7 @@ options:
     type: dict
     required: true
   migrations:
-    description: Results of a loop with M(emperor.web.django_migrate) in check mode over the apps.
+    description: What M(emperor.web.django_migrate) has returned in check mode for each app, by M(emperor.web.each).
     type: list
     elements: dict
     required: true
@@ -44,12 +44,15 @@ _value:
 
 from typing import Any
 
+from ansible_collections.emperor.web.plugins.plugin_utils._apps import by_app
+from ansible_collections.emperor.web.plugins.plugin_utils._text import row, words
+
 
 def django_status(
     apps: list[dict[str, Any]], domains: dict[str, list[str]], migrations: list[dict[str, Any]]
 ) -> list[str]:
     """A block of lines for each app."""
-    asked = {one["item"]["app"]: one for one in migrations}
+    asked = by_app(migrations)
     return [line for app in apps for line in block(app, domains.get(app["name"], []), asked.get(app["name"], {}))]
 
 
@@ -62,25 +65,18 @@ def block(app: dict[str, Any], domains: list[str], migrations: dict[str, Any]) -
         "live": words(app["live"], app["version"], f"since {app['since'] or '?'}", f"by {app['by'] or '?'}"),
         "revision": app["revision"],
         "before": words(before["release"], before["version"]) if before else gone(app["previous"]),
-        "health": health(app["health"]),
+        "health": "not asked, as that would wake it" if app["asleep"] else health(app["health"]),
         "migrations": pending(migrations),
-        "vassals": "; ".join(map(vassal, app["vassals"])) or "none runs",
+        "vassals": "; ".join(map(vassal, app["vassals"])) or ("asleep" if app["asleep"] else "none runs"),
     }
     failed = [one["release"] for one in app["releases"] if one["failed"]]
     rows |= {"failed": ", ".join(failed)} if failed else {}
     rows |= {"site": "closed for maintenance"} if app["maintenance"] else {}
     rows |= {"lock": ", ".join(f"{key} {value}" for key, value in app["lock"].items())} if app["lock"] else {}
-    return [f"{app['name']}  {', '.join(domains)}", *(row(label, text) for label, text in rows.items())]
-
-
-def row(label: str, text: str) -> str:
-    """One line of a block."""
-    return f"  {label:<11}{text}"
-
-
-def words(*parts: str) -> str:
-    """Parts that are there, in one line."""
-    return "  ".join(part for part in parts if part)
+    lines = [row(label, text) for label, text in rows.items()]
+    lines += [row("process", process(one)) for one in app["processes"]]
+    lines += [row("timer", timer(one)) for one in app["timers"]]
+    return [f"{app['name']}  {', '.join(domains)}", *lines]
 
 
 def gone(previous: str) -> str:
@@ -120,6 +116,22 @@ def vassal(found: dict[str, Any]) -> str:
         return f"{found['release']}: does not answer"
     state = "paused, " if found["paused"] else ""
     return f"{found['release']}: {state}{found['workers']} workers, {found['busy']} busy, {found['waiting']} waiting"
+
+
+def process(found: dict[str, Any]) -> str:
+    """One process, and what it runs."""
+    state = found["state"] if found["state"] == "running" else f"NOT RUNNING, {found['state']}"
+    restarted = f"restarted {found['restarts']} times" if found["restarts"] else ""
+    since = f"since {found['since']}" if found["since"] else found["ended"]
+    return words(f"{found['name']}: {state}", since, found["release"], restarted)
+
+
+def timer(found: dict[str, Any]) -> str:
+    """One timer, and how its job ended last."""
+    last = f"last {found['last']}" if found["last"] else "has not run yet"
+    ended = "still runs" if found["running"] else found["ended"]
+    ended = f"FAILED: {ended}" if found["failed"] else ended
+    return words(f"{found['name']}: {last}", ended, f"next {found['next'] or 'never'}")
 
 
 class FilterModule:

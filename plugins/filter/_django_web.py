@@ -20,9 +20,14 @@ options:
     type: list
     elements: dict
     required: true
+  sources:
+    description: What M(emperor.web.django_release) has returned for these apps, each with C(app).
+    type: list
+    elements: dict
+    default: []
   checks:
     description:
-      - Results of a loop with M(emperor.web.django_check) over builds of these apps, in the same order.
+      - What M(emperor.web.django_check) has returned for these apps, each with C(app).
       - Without them the sites are as those of most projects, so that options can be checked before there is a build.
     type: list
     elements: dict
@@ -32,12 +37,14 @@ options:
 EXAMPLES = r"""
 - name: Show the sites
   ansible.builtin.debug:
-    msg: "{{ apps | emperor.web._django_web(checks.results) }}"
+    msg: "{{ apps | emperor.web._django_web(builds.results, checks.results) }}"
 """
 
 RETURN = r"""
 _value:
-  description: Has C(sites), as in the role's C(nginx_sites), and C(links), each with C(path) and C(target).
+  description:
+    - Has C(sites), as in the role's C(nginx_sites), C(links), each with C(path) and C(target), and C(misplaced),
+      sentences about databases that the next release would not find.
   type: dict
 """
 
@@ -46,33 +53,48 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.emperor.web.plugins.module_utils import _uwsgi
+from ansible_collections.emperor.web.plugins.module_utils._uwsgi_options import number
+from ansible_collections.emperor.web.plugins.plugin_utils._apps import by_app
 
 # Between the moment that uWSGI ends a request and the one at which Nginx gives up.
 _GRACE = 5
 
 
 def django_web(
-    apps: list[dict[str, Any]], checks: list[dict[str, Any]] | None = None
-) -> dict[str, list[dict[str, Any]]]:
-    """Sites and links of all apps."""
+    apps: list[dict[str, Any]],
+    sources: list[dict[str, Any]] | None = None,
+    checks: list[dict[str, Any]] | None = None,
+) -> dict[str, list[Any]]:
+    """Sites and links of all apps, and what is wrong with their databases."""
     links: list[dict[str, str]] = []
     sites: list[dict[str, Any]] = []
-    for app, check in zip(apps, checks or [{}] * len(apps)):
+    misplaced: list[str] = []
+    built, checked = by_app(sources), by_app(checks)
+    for app in apps:
+        source, check = built.get(app["name"], {}), checked.get(app["name"], {})
         shared = f"{app['root']}/shared/media"
         # A release that check mode could not ask yet: what most projects have.
         usual = {"static_url": f"{app['path']}static/", "media_url": f"{app['path']}media/", "media_root": shared}
-        project = check.get("project") or usual
-        release = check.get("item", {}).get("path", "")
+        project: dict[str, Any] = check.get("project") or usual
+        release = source.get("path", "")
         static = {"path": project.get("static_root", ""), "target": f"{release}/static"}
         media = {"path": project["media_root"], "target": shared}
         links += [link for link in (static, media) if inside(link["path"], f"{release}/src")]
         media_root = shared if inside(media["path"], f"{release}/src") else media["path"]
+        lost = [base["name"] for base in project.get("databases", []) if inside(base.get("name"), release)]
+        if lost:
+            misplaced.append(
+                f"app {app['name']}: the SQLite database {', '.join(lost)} is inside a release, where the next one "
+                f"would not find it. Let the settings take it from the environment (DATABASE_URL is "
+                f"sqlite:///{app['root']}/shared/db.sqlite3)"
+            )
         sites.append(
             {
                 "name": app["name"],
                 "domains": app["domains"],
                 "root": app["root"],
+                # Of an app that sleeps, systemd listens for it.
+                "socket": f"/run/emperor/{app['name']}.wake" if app["sleep"] else "",
                 "path": app["path"],
                 "static_url": own_path("STATIC_URL", project["static_url"], app),
                 "media_url": own_path("MEDIA_URL", project["media_url"], app) if media_root else "",
@@ -80,7 +102,7 @@ def django_web(
                 "protected_url": app["protected_url"],
                 "protected_root": f"{app['root']}/shared/protected",
                 "client_max_body_size": app["client_max_body_size"],
-                "read_timeout": _uwsgi.number(app["uwsgi"], "harakiri", 0) + _GRACE,
+                "read_timeout": number(app["uwsgi"], "harakiri", 0) + _GRACE,
                 "canonical": app["canonical"],
                 "rate_limit": app["rate_limit"],
                 "balancer_check": app["balancer_check"],
@@ -92,7 +114,7 @@ def django_web(
                 **app["tls"],
             }
         )
-    return {"sites": sites, "links": links}
+    return {"sites": sites, "links": links, "misplaced": misplaced}
 
 
 def own_path(setting: str, url: str | None, app: dict[str, Any]) -> str:
@@ -108,7 +130,7 @@ def own_path(setting: str, url: str | None, app: dict[str, Any]) -> str:
     return path
 
 
-def inside(path: str, folder: str) -> bool:
+def inside(path: str | None, folder: str) -> bool:
     """Whether a path lies below a folder."""
     return os.path.normpath(path).startswith(f"{folder}/") if path else False
 

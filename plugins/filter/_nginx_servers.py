@@ -74,7 +74,7 @@ _DEFAULTS: dict[str, Any] = {
 def nginx_servers(sites: list[dict[str, Any]], settings: dict[str, Any]) -> list[dict[str, Any]]:
     """Check the settings and the sites, and return a server for each set of domains."""
     _check_settings(settings)
-    completed = [_complete(site, settings) for site in sites]
+    completed = [_complete(site, settings) for site in sites if site.get("state") != "absent"]
     _check_balancer_checks(completed)
     servers: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for site in completed:
@@ -101,12 +101,27 @@ def _check_settings(settings: dict[str, Any]) -> None:
                 f"nginx_trusted_proxies has {network}, by which every visitor could claim any address and HTTPS; "
                 f"name the networks of your load balancer, for example 10.0.0.0/16"
             )
+    if settings.get("proxy_protocol"):
+        _check_proxy_protocol(settings)
     for header, value in settings.get("security_headers", {}).items():
         if not _HEADER.fullmatch(header) or _UNQUOTABLE.search(str(value)):
             raise AnsibleFilterError(
                 f"nginx_security_headers: {header}: {value} cannot be written for Nginx; use letters, digits and - for "
                 f'the name, and one line without ", \\ and $ for the value'
             )
+
+
+def _check_proxy_protocol(settings: dict[str, Any]) -> None:
+    if not settings["trusted_proxies"]:
+        raise AnsibleFilterError(
+            "nginx_proxy_protocol needs nginx_trusted_proxies, the networks of the load balancer, for example "
+            "[10.0.0.0/16]; by the header that it sends, everybody else could claim any address"
+        )
+    if settings.get("http3"):
+        raise AnsibleFilterError(
+            "nginx_proxy_protocol and nginx_http3 do not go together: HTTP/3 comes over UDP, for which Nginx has no "
+            "PROXY protocol; set nginx_http3: false"
+        )
 
 
 def _check_size(name: str, size: str) -> None:
@@ -118,11 +133,15 @@ def _check_size(name: str, size: str) -> None:
 
 def _complete(site: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     name = site["name"]
+    for needed in ("domains", "root"):
+        if not site.get(needed):
+            raise AnsibleFilterError(f"site {name} has no {needed}, which only one with state: absent can do without")
     given = {key: value for key, value in site.items() if value is not None}
     complete = _DEFAULTS | given | {"tls": site.get("tls") or "off"}  # YAML reads a bare off as false
     complete["maintenance"] = {"page": "", "retry_after": 300, "allow": []} | (site.get("maintenance") or {})
     complete["id"] = re.sub(r"\W", "_", name)
     complete["script_name"] = complete["path"].rstrip("/")
+    complete["socket"] = site.get("socket") or f"{site['root']}/current/live.sock"
     if complete["client_max_body_size"]:
         _check_size(f"site {name}", complete["client_max_body_size"])
     if not _PATH.fullmatch(complete["path"]):
@@ -131,10 +150,8 @@ def _complete(site: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
         raise AnsibleFilterError(
             f"site {name}: balancer_check is {complete['balancer_check']!r}; write a path, for example /healthz"
         )
-    if not settings["trusted_proxies"]:
-        for option in ("tls: proxy",) * (complete["tls"] == "proxy") + ("balancer_check",) * bool(
-            complete["balancer_check"]
-        ):
+    for option, used in (("tls: proxy", complete["tls"] == "proxy"), ("balancer_check", complete["balancer_check"])):
+        if used and not settings["trusted_proxies"]:
             raise AnsibleFilterError(
                 f"site {name}: {option} needs nginx_trusted_proxies, the networks of the load balancer, for example "
                 f"[10.0.0.0/16]"

@@ -11,6 +11,7 @@ version_added: 0.1.0
 description:
   - Refuses names, domains and paths that cannot work, with the entry and what to write in its place.
   - Fills in the paths of each app and the environment variables that follow from its domains.
+  - Leaves out those with C(state=absent).
   - The role django uses it for C(django_apps); it is public so that a playbook of your own can check its input early.
 author:
   - The emperor.web authors (@emperor-web)
@@ -46,17 +47,15 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.emperor.web.plugins.module_utils._hooks import STEPS
-from ansible_collections.emperor.web.plugins.module_utils._tls import is_address
-
-# Accounts of the base system and of packages that a web host has; an app with such a name would be that account.
-_RESERVED = frozenset(
-    """
-    root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody sshd syslog
-    systemd-network systemd-resolve systemd-timesync messagebus ubuntu debian admin ec2-user uwsgi nginx postgres
-    mysql redis rabbitmq memcache emperor adm sudo staff users shadow utmp tty disk docker
-    """.split()  # noqa: SIM905
+from ansible_collections.emperor.web.plugins.module_utils._process_units import (
+    UnitError,
+    celery_environment,
+    for_module,
 )
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+from ansible_collections.emperor.web.plugins.module_utils._tls import is_address
+from ansible_collections.emperor.web.plugins.plugin_utils import _apps
+from ansible_collections.emperor.web.plugins.plugin_utils._unit import emperor_of
+
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 _STATUSES = r"[1-5]\d\d(-[1-5]\d\d)?"
 _HOMES = ("/home", "/root")
@@ -98,7 +97,10 @@ def django_apps(apps: Any, root: str = "/srv/django") -> list[dict[str, Any]]:
             "django_apps is empty; give a list with at least a name, a source and the domains of each app"
         )
     _check_root(str(root))
-    completed = [_complete(dict(app), number, str(root)) for number, app in enumerate(apps, 1)]
+    _apps.absent(apps, str(root))
+    completed = [
+        _complete(dict(app), number, str(root)) for number, app in enumerate(apps, 1) if not _apps.is_absent(app)
+    ]
     _check_unique("name", [(app["name"], app["name"]) for app in completed])
     _check_domains(completed)
     return completed
@@ -119,15 +121,7 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
             shown = app.get("name") or f"number {number}"
             raise AnsibleFilterError(f"django_apps: app {shown} has no {needed}; write for example {_sample(needed)}")
     name = str(app["name"])
-    if not _NAME.fullmatch(name):
-        raise AnsibleFilterError(
-            f"django_apps: the name {name!r} cannot be the name of a Unix user; use lower-case letters, digits and -, "
-            f"a letter first, 31 characters at most, for example {_suggest(name)}"
-        )
-    if name in _RESERVED:
-        raise AnsibleFilterError(
-            f"django_apps: the name {name} belongs to the system; use another one, for example my-{name}"
-        )
+    _apps.check_name(name)
     given = [app["domains"]] if isinstance(app["domains"], str) else app["domains"]
     domains = [_domain(str(domain), name) for domain in given]
     folder = f"{root.rstrip('/')}/{name}"
@@ -144,6 +138,9 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
     environment = {key: value for key, value in (app.get("environment") or {}).items() if value is not None}
     _check_sqlite(name, folder, environment)
     _check_health(name, app)
+    sleep = _apps.sleep_seconds(app)
+    emperor, units = emperor_of(app, folder), _units(name, folder, app)
+    derived = _derived(domains, folder) | celery_environment(units["processes"], folder)
     return _DEFAULTS | given | {
         "name": name,
         "domains": domains,
@@ -151,7 +148,8 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
         "path": path,
         "script_name": path.rstrip("/"),
         "protected_url": protected_url,
-        "environment": _derived(domains, folder) | _mounted(path) | _protected(protected_url, folder) | environment,
+        "sleep": sleep,
+        "environment": derived | _mounted(path) | _protected(protected_url, folder) | environment,
         "hooks": _hooks(app.get("hooks") or {}, name),
         "question": _question(domains, path, app.get("health") or {}),
         "maintenance": _maintenance(name, app.get("maintenance") or {}),
@@ -159,8 +157,17 @@ def _complete(app: dict[str, Any], number: int, root: str) -> dict[str, Any]:
         "nginx_template": _read(app.get("nginx_template"), "nginx_template", "a template", name)[0],
         "tls": tls,
         "packages": [*(app.get("packages") or []), *(["certbot"] if tls["tls"] == "acme" else [])],
-        "emperor": {"name": name, "root": folder, "writable": [f"{folder}/shared", *(app.get("writable") or [])]},
+        "emperor": emperor | {"sleep": sleep},
+        "units": units | {key: emperor[key] for key in ("hidden", "limits")},
     }  # fmt: skip
+
+
+def _units(name: str, folder: str, app: dict[str, Any]) -> dict[str, Any]:
+    """The processes and timers, as django_processes takes them."""
+    try:
+        return for_module(name, folder, app)
+    except UnitError as error:
+        raise AnsibleFilterError(f"django_apps: the {error}") from None
 
 
 def _question(domains: list[str], path: str, health: dict[str, Any]) -> dict[str, Any]:
@@ -215,10 +222,6 @@ def _sample(needed: str) -> str:
         "source": "source: https://github.com/acme/shop.git",
         "domains": "domains: [shop.example.com]",
     }[needed]
-
-
-def _suggest(name: str) -> str:
-    return re.sub(r"^[^a-z]+|-+$", "", re.sub(r"[^a-z0-9-]+", "-", name.lower()))[:31] or "shop"
 
 
 def _domain(domain: str, name: str) -> str:

@@ -32,12 +32,12 @@ from ansible_collections.emperor.web.plugins.module_utils._files import (
 from ansible_collections.emperor.web.plugins.module_utils._http import open_url
 from ansible_collections.emperor.web.plugins.module_utils._lock import step_variable
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError, account, run
-from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest, release_id
+from ansible_collections.emperor.web.plugins.module_utils._release import PROGRAMS, Layout, Manifest, release_id
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
-from ansible_collections.emperor.web.plugins.module_utils._uwsgi import VASSAL_FORMAT, check_options
+from ansible_collections.emperor.web.plugins.module_utils._uwsgi import VASSAL_FORMAT
+from ansible_collections.emperor.web.plugins.module_utils._uwsgi_host import check_listen, served_python, settings_here
 
 SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
-PROGRAMS = "/usr/local/lib/emperor"
 DONE = ".emperor.json"
 PENDING = "pending"
 _PLACEHOLDERS = (".gitkeep", ".keep", ".gitignore")
@@ -89,6 +89,11 @@ class Builder:
             timeout=self.options["timeout"],
         )
 
+    @cached_property
+    def uwsgi(self) -> dict[str, Any]:
+        """The options of uWSGI, with those that follow from the host; what it does not have is refused."""
+        return settings_here(self.options["uwsgi"])
+
     # What the options mean, without changing anything.
 
     def check(self) -> None:
@@ -99,7 +104,7 @@ class Builder:
                     f"root {self.layout.root} is below {home}, where the web server cannot enter; "
                     f"use a folder such as /srv/django/{self.options['name']}"
                 )
-        check_options(self.options["uwsgi"])
+        check_listen(self.uwsgi, final=self.options["state"] == "present" and not self.check_mode)
         wanted, has = self.options["python_version"], _virtualenv.python_version(self.options["python"])
         if wanted and has != ".".join(wanted.split(".")[:2]):
             raise SourceError(self._other_python(f"python_version {wanted}", has))
@@ -124,8 +129,9 @@ class Builder:
 
     def identity(self, key: str) -> dict[str, Any]:
         """Everything but the revision that makes one release different from another."""
-        names = ["name", "project", "settings", "wsgi", "requirements", "extras", "groups", "installer", "uwsgi"]
+        names = ["name", "project", "settings", "wsgi", "requirements", "extras", "groups", "installer"]
         return {name: self.options[name] for name in names} | {
+            "uwsgi": self.uwsgi,
             "format": VASSAL_FORMAT,
             "python": _virtualenv.python_version(self.options["python"]),
             "environment": self._configuration(key),
@@ -246,7 +252,7 @@ class Builder:
                 python=_virtualenv.python_version(plan.python),
                 venv=venv,
                 created=round(time.time(), 3),
-                uwsgi=self.options["uwsgi"],
+                uwsgi=self.uwsgi,
             )
             self._complete(manifest, key)
             # The app cannot write beside its code, so it could never keep what it compiles.
@@ -392,11 +398,3 @@ class Builder:
         fixed = {"EMPEROR_RELEASE": manifest.id, "EMPEROR_REVISION": manifest.revision}
         environment = added | self._configuration(key) | fixed
         return json.dumps(environment, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def served_python() -> str | None:
-    """The Python version that uWSGI's plugin carries, or None where uWSGI is not installed yet."""
-    if not shutil.which("uwsgi"):
-        return None
-    outcome = run(["uwsgi", "--plugin", "python3", "--python-version"], timeout=30)
-    return ".".join(outcome.stdout.strip().split(".")[:2]) or None

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ansible_collections.emperor.web.plugins.module_utils._config_service import ConfigError, Service, StartError
 from ansible_collections.emperor.web.plugins.module_utils._config_swap import (
     Change,
     State,
@@ -36,14 +37,6 @@ from ansible_collections.emperor.web.plugins.module_utils._process import Result
 
 _RELOAD_SECONDS = 10.0
 _LOCK_SECONDS = 300.0
-
-
-class ConfigError(Exception):
-    """The daemon refuses the configuration; the one before is in place."""
-
-    def __init__(self, message: str, outcome: Result | None = None) -> None:
-        super().__init__(message)
-        self.outcome = outcome
 
 
 @dataclass(frozen=True)
@@ -66,6 +59,7 @@ class Daemon:
     reload: str
     pid_file: str = ""
     refuse: tuple[str, ...] = ()
+    service: Service | None = None
 
     def installed(self) -> bool:
         return shutil.which(shlex.split(self.validate)[0]) is not None
@@ -224,6 +218,14 @@ class ConfigSet:
                 "them back first"
             ) from error
         swap.finish()
+        service = self.daemon.service
+        if undone and service and isinstance(error, StartError):
+            with_those = "it runs with them" if service.start_again() else "it does not start with them either"
+            raise ConfigError(
+                f"{service.name} did not start with these files; those before are back, and {with_those}. "
+                f"{error.reasons}",
+                error.outcome,
+            ) from error
         # The daemon may have taken the new files before it failed.
         if undone and (outcome := self._reload()).rc != 0:
             raise ConfigError(
@@ -262,6 +264,9 @@ class ConfigSet:
         return run(shlex.split(self.daemon.reload), timeout=90)
 
     def _load(self) -> None:
+        if self.daemon.service and not self.daemon.service.running:
+            self.daemon.service.start()
+            return
         before = self.daemon.workers()
         outcome = self._reload()
         if outcome.rc != 0:

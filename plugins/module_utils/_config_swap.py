@@ -26,6 +26,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from ansible_collections.emperor.web.plugins.module_utils._files import read_text, write_atomic
 
@@ -279,7 +280,7 @@ class Swap:
                 os.rename(_beside(self.root, change.path, "new"), path)
             else:
                 remove(path)
-            self._made.append(lambda change=change: self._put_back(change))
+            self._made.append(partial(self._put_back, change))
         for folder in {os.path.dirname(os.path.join(self.root, change.path)) for change in self.changes}:
             if os.path.isdir(folder):
                 sync(folder)

@@ -12,8 +12,9 @@ import inspect
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils import _django_runner
@@ -47,8 +48,10 @@ FAILURES = {
 class DjangoModule:
     """An AnsibleModule that can ask the project's own Django."""
 
-    def __init__(self, arguments: dict[str, Any], **kwargs: Any) -> None:
-        self.module = AnsibleModule(
+    def __init__(
+        self, arguments: dict[str, Any], *, create: Callable[..., AnsibleModule] = AnsibleModule, **kwargs: Any
+    ) -> None:
+        self.module = create(
             argument_spec=DJANGO_ARGUMENTS | arguments,
             mutually_exclusive=[("virtualenv", "python")],
             required_one_of=[("virtualenv", "python")],
@@ -148,7 +151,7 @@ class DjangoModule:
             environment["PATH"] = os.path.join(self.params["virtualenv"], "bin") + ":/usr/local/bin:/usr/bin:/bin"
         return environment | self.environment
 
-    def _fail(self, action: str, error: dict[str, Any], partial: dict[str, Any], outcome: Result) -> NoReturn:
+    def _fail(self, action: str, error: dict[str, Any], partial: dict[str, Any], outcome: Result) -> None:
         self.module.fail_json(
             msg=explain(action, error),
             traceback=error["traceback"],

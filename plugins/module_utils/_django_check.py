@@ -38,7 +38,15 @@ def run(job: dict) -> dict:
             if not message.is_silenced()
         ],
         "project": project_facts(settings),
+        **({"foreseen": foresee(job)} if job["foresee"] else {}),
     }
+
+
+def foresee(job: dict) -> dict:
+    """What is there for the other modules to do; its file was sent along when somebody wants to know."""
+    from ._django_foresight import foresee
+
+    return foresee(job)
 
 
 class UnknownName(Exception):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 
 from . import _django_static_compress as compress
 from . import _django_static_files as files
@@ -30,25 +29,15 @@ def run(job: dict) -> dict:
     Files are collected into a folder of their own and carried over one by one, so that the target is never half
     written, a file edited there by hand is noticed, and check mode is the same work without its last step.
     """
-    from django.core.exceptions import ImproperlyConfigured
-
     command = load_command(job)
     if not job["skip_checks"]:
         check(command)
     sources, devices = list_sources(command)
     if not command.is_local_storage():
         return collect_remote(command, job, sources.clashes())
-    if not command.storage.location:
-        raise ImproperlyConfigured("STATIC_ROOT is not set; set it to the folder that the web server serves")
-    location = str(command.storage.location)
-    if os.path.lexists(location) and not os.path.isdir(location):
-        raise NotADirectoryError(f"STATIC_ROOT {location} is no folder; remove it, or let STATIC_ROOT name another one")
+    location = target_of(command)
     functions, job["compressors"], warnings = compress.methods(job["precompress"])
-    try:
-        storages = [command.storage._wrapped, getattr(command.storage, "manifest_storage", command.storage._wrapped)]
-        key = inputs(command, storages, job) if sources.repeatable else ""
-    except NotRepeatable:
-        key = ""
+    key = key_of(command, sources, job)
     with contextlib.nullcontext() if job["check_mode"] else files.reserved(location):
         collection = Collection(job, location, key, sources, warnings)
         collection.same_device = devices <= {os.stat(files.nearest(location)).st_dev}
@@ -61,6 +50,39 @@ def run(job: dict) -> dict:
                 raise
             raise files.explain(error, location) from error
     return collect_remote(command, job, sources.clashes()) if answer is None else answer
+
+
+def is_untouched(job: dict) -> bool:
+    """Whether neither a source nor the target was touched since an earlier run, and nobody has to be warned."""
+    command = load_command(job)
+    sources, _devices = list_sources(command)
+    if not command.is_local_storage():
+        return False
+    _functions, job["compressors"], warnings = compress.methods(job["precompress"])
+    collection = Collection(job, target_of(command), key_of(command, sources, job), sources, warnings)
+    answer = collection.nothing_to_do()
+    return answer is not None and not answer["warnings"]
+
+
+def target_of(command) -> str:
+    """The folder that the files are for."""
+    from django.core.exceptions import ImproperlyConfigured
+
+    if not command.storage.location:
+        raise ImproperlyConfigured("STATIC_ROOT is not set; set it to the folder that the web server serves")
+    location = str(command.storage.location)
+    if os.path.lexists(location) and not os.path.isdir(location):
+        raise NotADirectoryError(f"STATIC_ROOT {location} is no folder; remove it, or let STATIC_ROOT name another one")
+    return location
+
+
+def key_of(command, sources, job: dict) -> str:
+    """What the result depends on besides the sources; empty where that cannot be known."""
+    storages = [command.storage._wrapped, getattr(command.storage, "manifest_storage", command.storage._wrapped)]
+    try:
+        return inputs(command, storages, job) if sources.repeatable else ""
+    except NotRepeatable:
+        return ""
 
 
 def load_command(job: dict):
@@ -84,7 +106,26 @@ def load_command(job: dict):
         use_default_ignore_patterns=True,
         post_process=True,
     )
+    load_storage(command)
     return command
+
+
+def load_storage(command) -> None:
+    """Have the storage made; a manifest in the target that cannot be read is as none, as it is to be written anew."""
+    from django.contrib.staticfiles.storage import ManifestFilesMixin
+    from django.utils.functional import empty
+
+    if getattr(command.storage, "_wrapped", None) is not empty:
+        return
+    try:
+        command.storage._setup()
+    except (AttributeError, ValueError):
+        read = ManifestFilesMixin.read_manifest
+        ManifestFilesMixin.read_manifest = lambda _storage: None
+        try:
+            command.storage._setup()
+        finally:
+            ManifestFilesMixin.read_manifest = read
 
 
 def check(command) -> None:
@@ -105,7 +146,7 @@ class Collection:
         self.same_device = False
         self.options = [job["clear"], job["prune"]]
         self.state = State(location)
-        self.scanned_at = time.time_ns()
+        self.scanned_at = files.stamping_time()
         self.stamps = files.scan(location)
         header = self.state.header
         for name in header.get("outside", []):
@@ -223,8 +264,8 @@ class Collection:
     def remember(self, wanted: dict, moved: dict, variants: set, header: dict) -> None:
         """Write down what a later run needs to know; a stamp that a later write might not change is not written."""
         if moved:
-            time.sleep(2 * files.TICK)  # else a write that follows at once could leave the same stamp
-        settled_at, now = time.time_ns(), files.scan(self.location)
+            files.wait_ticks(2)  # else a write that follows at once could leave the same stamp
+        settled_at, now = files.stamping_time(), files.scan(self.location)
         files.add_reached(self.location, now, wanted)
         tick = int(files.TICK * 1e9)
         collected, trusted = {}, True
@@ -236,7 +277,7 @@ class Collection:
             else:
                 expected = self.stamps.get(name)
                 same = current == expected and expected and expected[3] + tick < self.scanned_at
-            same = bool(same and current[3] + tick < settled_at)
+            same = bool(same and current and current[3] + tick < settled_at)
             trusted = trusted and same
             collected[name] = (found[0], found[1], current if same else None)
         before = self.collected_before()

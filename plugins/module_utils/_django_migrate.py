@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ._django_migration_plan import Work, dotted, look, other_databases, sql_of, targets_of, unknown_records
 from ._django_migration_session import Explained, connect, explained, limit, limit_that_struck, migration_lock
@@ -18,7 +19,7 @@ def run(job: dict) -> dict:
     """Bring a database to the wanted state; the plan comes from the migration graph, not from printed text."""
     connection, name = connect(job["database"], job["check_mode"])
     work = look(job, connection)
-    answer = {"applied": [], "unapplied": []}
+    answer: dict[str, Any] = {"applied": [], "unapplied": []}
     if job["check_unknown"]:
         answer["unknown"] = unknown_records(work.executor.loader)
     if work and job["check_mode"]:

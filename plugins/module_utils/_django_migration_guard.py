@@ -80,7 +80,7 @@ def changes_of_plan(executor, plan: list) -> dict:
     loader = executor.loader
     planned = {(migration.app_label, migration.name) for migration, _backwards in plan}
     state = ProjectState(real_apps=loader.unmigrated_apps)
-    changes = {}
+    changes: dict[tuple, list] = {}
     for migration, _backwards in executor.migration_plan(loader.graph.leaf_nodes(), clean_start=True):
         key = (migration.app_label, migration.name)
         if key in planned:
@@ -184,14 +184,13 @@ def order_changes(table: str, model, operation) -> list[Change]:
 
 def field_changes(table: str, old: tuple | None, new: tuple | None) -> list[Change]:
     """What becomes of a field, given as its name and itself: a column, or a table between two models, or nothing."""
-    field = (old or new)[1]
+    name, field = old or new or ("", None)
     if field.many_to_many:
-        before, after = (between(table, *side) if side else None for side in (old, new))
-        return [Change("table", table, (old or new)[0], before, after)] if before or after else []
-    before, after = (column_of(*side) if side else None for side in (old, new))
-    if not before and not after:
-        return []
-    return [Change("column", table, (before or after).name, before, after)]
+        tables = [between(table, *side) if side else None for side in (old, new)]
+        return [Change("table", table, name, *tables)] if any(tables) else []
+    columns = [column_of(*side) if side else None for side in (old, new)]
+    known = [column for column in columns if column]
+    return [Change("column", table, known[0].name, *columns)] if known else []
 
 
 def in_database(app: str, name: str, options: dict, alias: str) -> bool:
@@ -274,7 +273,7 @@ def judge_column(change: Change, connection) -> str | None:
             f"forbids null in the column {new.name} of {table}; code that runs meanwhile may write it, as its field "
             f"has no default, and rows may have it. First release a default and fill the rows"
         )
-    if all(types) and narrows(*types):
+    if types[0] and types[1] and narrows(types[0], types[1]):
         return f"changes the column {new.name} of {table} from {types[0]} to {types[1]}, which cannot hold every value"
     return None
 
@@ -319,7 +318,7 @@ def narrows(old: str, new: str) -> bool:
         return False
     (before, one, two), (after, three, four) = parse_type(old), parse_type(new)
     signed = [not name.endswith(" unsigned") for name in (before, after)]
-    ranks = [INTEGERS.get(name.replace(" unsigned", "")) for name in (before, after)]
+    ranks = [INTEGERS.get(name.replace(" unsigned", ""), 0) for name in (before, after)]
     if all(ranks):
         if signed[0] == signed[1]:
             return ranks[1] < ranks[0]
@@ -329,7 +328,9 @@ def narrows(old: str, new: str) -> bool:
     if before in ("varchar", "char") and after in ("varchar", "char"):
         return three is not None and (one is None or three < one)
     if before == after and before in ("numeric", "decimal"):
-        return None not in (three, four) and (None in (one, two) or four < two or three - four < one - two)
+        if three is None or four is None:
+            return False
+        return one is None or two is None or four < two or three - four < one - two
     return True
 
 

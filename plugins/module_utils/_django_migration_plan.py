@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ._django_migration_guard import unsafe_steps
 from ._django_migration_session import Explained, connect, explained
@@ -23,7 +23,7 @@ NEED_THE_GRAPH = ("app", "targets", "check_missing", "check_unknown", "prune", "
 class Work(NamedTuple):
     """What separates a database from the wanted state."""
 
-    executor: object  # None when the records alone tell that nothing is to be done
+    executor: Any  # None when the records alone tell that nothing is to be done
     before: dict  # for each app the last applied migration, or zero: what to give as migration to come back here
     plan: list  # pairs of a migration and whether it is undone
     tables: list  # to be made for apps without migrations

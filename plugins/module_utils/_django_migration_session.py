@@ -14,6 +14,7 @@ import os
 import re
 import time
 from contextlib import contextmanager, suppress
+from typing import Any
 
 
 class Explained(Exception):
@@ -237,7 +238,7 @@ def migration_lock(connection, seconds: float):
     """Let one migrate of a database run at a time, from whatever host."""
     from django.db import DatabaseError
 
-    kind = LOCKS.get(connection.vendor)
+    kind: Any = LOCKS.get(connection.vendor)
     if not kind or (connection.vendor == "sqlite" and connection.is_in_memory_db()):
         yield
         return
@@ -273,15 +274,15 @@ def limit(connection, lock_timeout: float | None, statement_timeout: float | Non
 
     In a transaction the limits end with it, so that no pooler carries them over to the app's own sessions.
     """
-    limits = []
+    limits: list[tuple[str, str]] = []
     if connection.vendor == "postgresql":
-        limits = [("lock_timeout", lock_timeout), ("statement_timeout", statement_timeout)]
-        limits = [(name, f"{round(value * 1000)}") for name, value in limits if value is not None]
+        given = (("lock_timeout", lock_timeout), ("statement_timeout", statement_timeout))
+        limits = [(name, f"{round(value * 1000)}") for name, value in given if value is not None]
     elif connection.vendor == "mysql" and lock_timeout:
         limits = [("lock_wait_timeout", f"{max(1, round(lock_timeout))}")]
     if not limits:
         return
-    original = connection.SchemaEditorClass
+    original: Any = connection.SchemaEditorClass
     scope = "SESSION " if connection.vendor == "mysql" else ""
     reset = "SET SESSION {} = DEFAULT" if connection.vendor == "mysql" else "RESET {}"
 

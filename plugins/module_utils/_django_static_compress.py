@@ -38,31 +38,37 @@ def methods(wanted: list) -> tuple[dict, dict, list]:
     """Functions and versions of the methods that can be had, and a warning for each that cannot."""
     functions, versions, warnings = {}, {}, []
     for method in wanted:
-        if method == "gzip":
-            functions[method], versions[method] = gzip, zlib.ZLIB_RUNTIME_VERSION
-            continue
-        name = {"brotli": "brotli", "zstd": "zstandard"}[method]
         try:
-            library = importlib.import_module(name)
-        except ImportError:
+            functions[method], versions[method] = COMPRESSORS[method]()
+        except ImportError as error:
             warnings.append(
-                f"precompress has {method}, but the package {name} is not in the app's virtual environment, so no "
-                f"{SUFFIXES[method]} file is made; add it to the project's requirements, or leave {method} out"
+                f"precompress has {method}, but the package {error.name} is not in the app's virtual environment, so "
+                f"no {SUFFIXES[method]} file is made; add it to the project's requirements, or leave {method} out"
             )
-            continue
-        functions[method] = brotli_of(library) if method == "brotli" else zstd_of(library)
-        versions[method] = str(getattr(library, "__version__", ""))
     return functions, versions, warnings
 
 
-def brotli_of(library):
-    """Brotli at its highest level."""
-    return lambda data: library.compress(data, quality=11)
+def brotli() -> tuple:
+    """Brotli at its highest level, and its version."""
+    library = importlib.import_module("brotli")
+    return lambda data: library.compress(data, quality=11), str(getattr(library, "__version__", ""))
 
 
-def zstd_of(library):
-    """Zstandard at the highest of its usual levels; a compressor is for one thread."""
-    return lambda data: library.ZstdCompressor(level=19).compress(data)
+def zstd() -> tuple:
+    """Zstandard at the highest of its usual levels, and its version."""
+    try:
+        library = importlib.import_module("zstandard")
+    except ImportError as missing:
+        try:
+            library = importlib.import_module("compression.zstd")  # Python 3.14
+        except ImportError:
+            raise missing from None
+        return lambda data: library.compress(data, level=19), library.zstd_version
+    # A compressor is for one thread.
+    return lambda data: library.ZstdCompressor(level=19).compress(data), library.__version__
+
+
+COMPRESSORS = {"gzip": lambda: (gzip, zlib.ZLIB_RUNTIME_VERSION), "brotli": brotli, "zstd": zstd}
 
 
 def compressible(name: str, found: tuple) -> bool:

@@ -19,12 +19,27 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 
 # All that is ours in the target starts so; neither Django's finders nor Nginx's try_files lead to it.
 OURS = ".emperor-collectstatic"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Seconds in which a file system may give two writes the same time: two ticks of a kernel with 100 a second.
 TICK = 0.02
+# The clock that the kernel stamps files with, CLOCK_REALTIME_COARSE of Linux; Python has no name for it.
+STAMPING_CLOCK = 5
+
+
+def stamping_time() -> int:
+    """Nanoseconds on the clock that stamps files: on a host short of processor time it may be several ticks late."""
+    return time.clock_gettime_ns(STAMPING_CLOCK)
+
+
+def wait_ticks(number: int, limit: float = 1) -> None:
+    """Wait until a write gets another stamp than one before; not for ever, as clocks can be set back."""
+    until, deadline = time.time_ns() + int(number * TICK * 1e9), time.monotonic() + limit
+    while stamping_time() < until and time.monotonic() < deadline:
+        time.sleep(TICK)
 
 
 def stamp(found: os.stat_result) -> tuple:

@@ -23,7 +23,7 @@ import stat
 import sys
 import time
 
-from ._django_static_files import OURS, TICK, stamp
+from ._django_static_files import OURS, TICK, stamp, stamping_time
 
 FORMAT = 1
 NAME = f"{OURS}.json"
@@ -130,7 +130,7 @@ class Sources:
         self.losers: dict[str, list] = {}
         self.stamps: list = []
         self.repeatable = True
-        self.read_at = time.time_ns()
+        self.read_at = stamping_time()
         self.newest = 0
 
     def add(self, name: str, origin: str, state: tuple | None) -> None:
@@ -215,7 +215,7 @@ class State:
         rest = json.dumps(body, separators=(",", ":")).encode()
         header = {"format": FORMAT, "digest": hashlib.blake2b(rest, digest_size=16).hexdigest(), **header}
         temporary = os.path.join(os.path.dirname(self.path), f"{OURS}-{os.getpid()}")
-        before = time.time_ns()
+        before = stamping_time()
         try:
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:

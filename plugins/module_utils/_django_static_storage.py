@@ -125,8 +125,10 @@ class Stage:
         wanted = {}
         for name, found in scan(self.fresh).items():
             written = self.written.get(name)
-            same = written and written[1:] == (found[1], found[2], found[4])
-            wanted[name] = (written[0] if same else content(os.path.join(self.fresh, name), found[0]), found[1])
+            if written and written[1:] == (found[1], found[2], found[4]):
+                wanted[name] = (written[0], found[1])
+            else:
+                wanted[name] = (content(os.path.join(self.fresh, name), found[0]), found[1])
         self._add_manifest(command.storage, wanted)
         return wanted
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 
 # Less than this does not carry a switch, which is some small files and links.
@@ -24,6 +25,14 @@ def read_text(path: str) -> str | None:
             return handle.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def has_mode(path: str, mode: int) -> bool:
+    """Whether there is a file with exactly these permissions."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode) == mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def write_atomic(path: str, text: str, *, mode: int = 0o644, uid: int = -1, gid: int = -1) -> None:
@@ -46,6 +55,14 @@ def write_atomic(path: str, text: str, *, mode: int = 0o644, uid: int = -1, gid:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def install(path: str, text: str, *, mode: int, owner: int = 0) -> None:
+    """Write a file of root, or of the user of a test, and make its folder where that is missing."""
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        ensure_directory(folder, mode=0o755, uid=owner, gid=owner)
+    write_atomic(path, text, mode=mode, uid=owner, gid=owner)
 
 
 def replace_link(path: str, target: str) -> None:

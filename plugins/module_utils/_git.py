@@ -219,7 +219,9 @@ def export(mirror: str, commit: str, target: str) -> None:
         raise SourceError(
             "the repository uses Git submodules, which are not supported; add their files to the repository"
         )
-    with subprocess.Popen(["git", "-C", mirror, "archive", "--format=tar", commit], stdout=subprocess.PIPE) as process:
+    command = ["git", "-C", mirror, "archive", "--format=tar", commit]
+    # run_command would have all of it in memory.
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # pylint: disable=ansible-bad-function
         try:
             with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
                 unpack_tar(tar, target)

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from ansible_collections.emperor.web.plugins.module_utils import _uwsgi, _vassals
+from ansible_collections.emperor.web.plugins.module_utils._uwsgi_options import number
 from ansible_collections.emperor.web.plugins.module_utils._vassals import Vassals
 
 # A healthy release may first answer 503 while it warms up; one that is still wrong after this stays wrong.
@@ -181,7 +182,7 @@ class Health:
         if lost > 0:
             self.fail(f"does not keep its workers: {lost} died within {seconds:g} s")
         manifest = self.vassals.layout.manifest(self.release)
-        limit = _uwsgi.number(manifest.uwsgi, "reload-on-rss", 0) if manifest else 0
+        limit = number(manifest.uwsgi, "reload-on-rss", 0) if manifest else 0
         uses = self.vassals.largest_worker(self.release) >> 20
         if limit and uses >= limit:  # uWSGI does so when a worker is a minute old
             self.fail(
@@ -274,9 +275,10 @@ class _NamedHTTPS(http.client.HTTPSConnection):
     """HTTPS to an address by a site's name. It asks who answers there, not whether the certificate is right."""
 
     def __init__(self, address: str, port: int | None, name: str) -> None:
-        super().__init__(address, port, timeout=10, context=ssl._create_unverified_context())
+        self._unverified = ssl._create_unverified_context()
+        super().__init__(address, port, timeout=10, context=self._unverified)
         self._name = name.strip("[]")
 
     def connect(self) -> None:
         http.client.HTTPConnection.connect(self)
-        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._name)
+        self.sock = self._unverified.wrap_socket(self.sock, server_hostname=self._name)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.emperor.web.plugins.module_utils._lock import step_variable
 from ansible_collections.emperor.web.plugins.module_utils._process import run
+from ansible_collections.emperor.web.plugins.module_utils._release import LAUNCHER
 
 STEPS = (
     "before_check",
@@ -24,7 +25,6 @@ STEPS = (
     "before_switch",
     "after_switch",
 )
-LAUNCHER = "/usr/local/lib/emperor/run.py"
 
 
 class HookError(Exception):

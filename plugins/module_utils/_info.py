@@ -14,8 +14,9 @@ import time
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.emperor.web.plugins.module_utils import _uwsgi
+from ansible_collections.emperor.web.plugins.module_utils import _processes, _sleep, _uwsgi
 from ansible_collections.emperor.web.plugins.module_utils._files import read_text
+from ansible_collections.emperor.web.plugins.module_utils._process_units import Units
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
 
 
@@ -33,6 +34,8 @@ class AppInfo:
         live = self.layout.live() or ""
         manifest = self.layout.manifest(live) if live else None
         went_live = last_live(self.history, live)
+        asleep = bool(live) and _sleep.is_asleep(self.run_directory)
+        asked = question if live and not asleep else None  # which would wake it
         return {
             "name": self.name,
             "root": self.layout.root,
@@ -42,6 +45,7 @@ class AppInfo:
             "since": moment(went_live["time"]) if went_live else "",
             "by": went_live.get("by", "") if went_live else "",
             "previous": release_before(self.history, live),
+            "asleep": asleep,
             "maintenance": os.path.exists(self.layout.maintenance),
             "lock": self._lock(),
             "releases": [self._release(found, live) for found in reversed(self.layout.finished())],
@@ -49,7 +53,8 @@ class AppInfo:
             "history": [entry | {"time": moment(entry["time"])} for entry in self.history[-entries:]]
             if entries
             else [],
-            "health": ask(question, os.path.join(self.run_directory, f"{live}.sock")) if question and live else {},
+            **_processes.report(Units(self.name, self.layout.root)),
+            "health": ask(asked, os.path.join(self.run_directory, f"{live}.sock")) if asked else {},
         }
 
     def _release(self, manifest: Manifest, live: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ VARIABLE = "EMPEROR_DEPLOY"
 STEP = "EMPEROR_STEP"
 
 LOCK_ARGUMENTS: dict[str, Any] = {
-    "lock": {"type": "str", "choices": ["task", "run"], "default": "task"},
+    "lock": {"type": "str", "choices": ["task", "run", "last"], "default": "task"},
     "lock_wait": {"type": "int", "default": 600},
     "holder": {"type": "dict"},
     "ended": {"type": "str", "no_log": False},
@@ -118,7 +118,11 @@ def started_at(pid: int) -> str:
         text = read_text(f"/proc/{pid}/stat")
         state, *rest = text.rpartition(")")[2].split() if text else ("Z",)
         return "" if state in "ZX" else rest[18]
-    listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    # Also on the controller, where there is no AnsibleModule.
+    listed = subprocess.run(  # pylint: disable=ansible-bad-function
+        command, capture_output=True, text=True, check=False
+    )
     return listed.stdout.strip()
 
 
@@ -260,19 +264,21 @@ def lost(environment_file: str | None) -> str:
 
 
 @contextmanager
-def locked(module: Any, root: str, *, what: str = "", take: bool = False) -> Iterator[Holder]:
+def locked(module: Any, root: str, *, app: str = "", what: str = "", take: bool = False) -> Iterator[Holder]:
     """Do something to an app's releases under its lock, as the module's options say; fails the module without it.
 
-    With C(lock=run) the run has to hold the lock, or takes it here (C(take)) and keeps it. Check mode takes none.
+    The app is the option C(name) unless given. With C(lock=run) the run has to hold the lock, or takes it here
+    (C(take)) and keeps it; with C(lock=last) it then gives it back, but not when it fails. Check mode takes none.
     """
     options = module.params
+    app = app or options["name"]
     mine = replace(Holder(**options["holder"]) if options["holder"] else run_of(os.getpid()), what=what)
     if module.check_mode:
         yield mine
         return
-    lock = Lock(options["name"], root)
+    lock = Lock(app, root)
     try:
-        if options["lock"] == "run" and not take:
+        if options["lock"] != "task" and not take:
             mine, taken = lock.renew(mine.token), False
         else:
             taken = lock.acquire(mine, options["ended"] or "")
@@ -281,9 +287,11 @@ def locked(module: Any, root: str, *, what: str = "", take: bool = False) -> Ite
     except Lost as lost_lock:
         module.fail_json(msg=str(lost_lock))
     except OSError as error:
-        module.fail_json(msg=f"app {options['name']}: {explain_os_error(error, root)}")
+        module.fail_json(msg=f"app {app}: {explain_os_error(error, root)}")
     try:
         yield mine
     finally:
         if taken and options["lock"] == "task":
             lock.release(mine.token)
+    if options["lock"] == "last":
+        lock.release(mine.token)

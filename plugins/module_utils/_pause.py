@@ -103,7 +103,9 @@ class Pause:
 
     def disarm(self) -> None:
         """Stop the timer, which has nothing to do any more."""
-        subprocess.run(["systemctl", "stop", f"{self.unit}.timer"], capture_output=True, check=False)
+        command = ["systemctl", "stop", f"{self.unit}.timer"]
+        # Also in a timer of systemd, without Ansible.
+        subprocess.run(command, capture_output=True, check=False)  # pylint: disable=ansible-bad-function
 
     def _shows_pause(self, record: dict[str, Any], *, seconds: float, otherwise: bool) -> bool:
         """Whether the workers wait; workers that are all busy do not show it before one has finished."""
@@ -168,7 +170,10 @@ class Pause:
         command = ["systemd-run", "--quiet", "--collect", f"--unit={self.unit}", f"--on-active={seconds}s"]
         command += ["--timer-property=AccuracySec=100ms", "--property=Restart=on-failure", "--property=RestartSec=1"]
         command += [sys.executable, "-I", program, self.name, self.folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # What this file imports has to be there in the timer too.
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
+            command, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise PauseError(
                 f"systemd takes no timer that would end the pause, so there is none: {done.stderr.strip()}"

@@ -96,11 +96,12 @@ def _parse_json(line: str) -> Request | None:
         return None
 
 
-def watch(health: Health, log: AccessLog, address: str, *, seconds: float, errors: int) -> int:
+def watch(health: Health, log: AccessLog, addresses: list[str], *, seconds: float, errors: int) -> int:
     """Return how many requests the release has answered; raise when it has died, or has given too many errors.
 
     An error for which the app's socket gave no answer, so that no release is named, counts as well.
     """
+    nobodys = [("-", f"unix:{address}") for address in addresses]
     deadline = time.monotonic() + seconds
     answered, found = 0, []
     while True:
@@ -111,7 +112,7 @@ def watch(health: Health, log: AccessLog, address: str, *, seconds: float, error
                 continue
             mine = request.release == health.release
             answered += mine
-            if request.status >= 500 and (mine or (request.release, request.upstream) == ("-", f"unix:{address}")):
+            if request.status >= 500 and (mine or (request.release, request.upstream) in nobodys):
                 found.append(line)
         if len(found) >= errors:
             what = f"gave {len(found)} server errors in its probation of {seconds:g} s, probation_errors is {errors}"

@@ -15,6 +15,8 @@ from typing import Any
 
 from ansible_collections.emperor.web.plugins.module_utils._build import DONE, PENDING
 from ansible_collections.emperor.web.plugins.module_utils._process import run
+from ansible_collections.emperor.web.plugins.module_utils._process_units import Units
+from ansible_collections.emperor.web.plugins.module_utils._processes import releases_in_use
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
 
 
@@ -25,6 +27,8 @@ def prune(layout: Layout, keep: int, *, check_mode: bool, timeout: int) -> dict[
     kept |= {manifest.id for manifest in finished[::-1][:keep]}
     # A release whose socket is still there has workers that may yet import from it.
     kept |= {manifest.id for manifest in finished if os.path.exists(f"{layout.release(manifest.id)}/live.sock")}
+    # So has a process of the app, or the job of a timer, that was started before the switch.
+    kept |= releases_in_use(Units(os.path.basename(layout.root), layout.root))
     kept_manifests = [manifest for manifest in finished if manifest.id in kept]
     gone = others(layout.releases, kept)
     gone += others(layout.venvs, {os.path.basename(manifest.venv) for manifest in kept_manifests})

@@ -16,6 +16,11 @@ from typing import Any
 
 from ansible_collections.emperor.web.plugins.module_utils._files import read_text, write_atomic
 
+# The programs of the collection on a host; the role uwsgi installs those that have a name here.
+PROGRAMS = "/usr/local/lib/emperor"
+LAUNCHER = f"{PROGRAMS}/run.py"
+LIVE_ONLY = f"{PROGRAMS}/live_only.py"
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NoReturn
 
 from ansible_collections.emperor.web.plugins.module_utils import _memory, _probation, _uwsgi
@@ -27,6 +27,7 @@ from ansible_collections.emperor.web.plugins.module_utils._files import (
 from ansible_collections.emperor.web.plugins.module_utils._health import Health, SwitchError, WebServer
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
+from ansible_collections.emperor.web.plugins.module_utils._uwsgi_options import number
 from ansible_collections.emperor.web.plugins.module_utils._vassals import Vassals
 
 # Seconds that a switch without overlap may take longer than its limits, before systemd takes it for dead.
@@ -73,7 +74,7 @@ class Switch:
                 self._timed("start", self._start)
                 self._timed("settle", self._settle)
             else:
-                self._timed("stop", self._stop_before)
+                self._timed("stop", partial(self._stop, self.before))
                 self._timed("start", self._start)
             self._timed("publish", self._publish)
             log = _probation.AccessLog(self.options["access_log"])
@@ -94,7 +95,10 @@ class Switch:
         return {"served": served, "seconds": self.seconds}
 
     def confirm_live(self) -> dict[str, Any]:
-        """Ask a release that is live already whether it is well."""
+        """Ask a release that is live already whether it is well; one that sleeps is left alone."""
+        if self.vassals.is_asleep():
+            return {"served": "", "seconds": self.seconds}
+        self.vassals.wake()
         self._timed("start", self.health.wait)
         return {"served": self._timed("confirm", self._confirm), "seconds": self.seconds}
 
@@ -119,6 +123,7 @@ class Switch:
 
     def _preflight(self) -> None:
         """Refuse what cannot work while nothing has been changed."""
+        self.vassals.wake()
         manifest = self.layout.manifest(self.release)
         if not manifest:
             raise SwitchError(
@@ -136,25 +141,25 @@ class Switch:
                 f"release {self.release} is not started: {'; '.join(places)}. Make room there and run again"
             )
         if self.before and self.options["overlap"] and not self.vassals.is_up_to_date(self.release):
-            self._check_memory(manifest, emperor)
+            self._check_memory(self.before, manifest, emperor)
         if self.options["probation"] and not os.path.exists(self.options["access_log"]):
             raise SwitchError(f"access_log {self.options['access_log']} does not exist, and probation reads it")
 
-    def _check_memory(self, manifest: Manifest, emperor: dict[str, Any]) -> None:
-        running = self.vassals.processes(self.before)
+    def _check_memory(self, before: str, manifest: Manifest, emperor: dict[str, Any]) -> None:
+        running = self.vassals.processes(before)
         if not running:
             return
-        wanted = _uwsgi.number(manifest.uwsgi, "processes", len(running) - 1)
+        wanted = number(manifest.uwsgi, "processes", len(running) - 1)
         left = _memory.available(emperor.get("pid", 0))
         reason = _memory.shortage(_memory.used(running), len(running) - 1, wanted, left)
         if reason:
-            raise SwitchError(f"release {self.release} is not started beside {self.before}: {reason}")
+            raise SwitchError(f"release {self.release} is not started beside {before}: {reason}")
 
-    def _stop_before(self) -> None:
+    def _stop(self, before: str) -> None:
         """Stop what serves; until something does again, systemd watches over this module."""
         drain = self.options["drain"]
         self.vassals.schedule_return(2 * drain + _RETURN_MARGIN)
-        self.vassals.park(self.before, drain)
+        self.vassals.park(before, drain)
         self.vassals.schedule_return(self.options["timeout"] + _RETURN_MARGIN)
 
     def _start(self) -> None:
@@ -187,7 +192,7 @@ class Switch:
             seen = _probation.watch(
                 self.health,
                 log,
-                os.path.join(self.layout.current, "live.sock"),
+                self.vassals.web_sockets(),
                 seconds=self.options["probation"],
                 errors=self.options["probation_errors"],
             )

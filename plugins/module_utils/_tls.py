@@ -95,7 +95,7 @@ def facts(text: str) -> Facts:
         ssl.cert_time_to_seconds(lines["notAfter"]),
         lines["issuer"],
         lines["issuer"] == lines["subject"],
-        hashlib.sha256(ssl.PEM_cert_to_DER_cert(_CERTIFICATE.search(text).group())).hexdigest(),
+        hashlib.sha256(ssl.PEM_cert_to_DER_cert(_CERTIFICATE.findall(text)[0])).hexdigest(),
     )
 
 
@@ -255,6 +255,8 @@ class Certificate:
 
     def _issue(self) -> None:
         found = self.facts()
+        if not os.path.isdir(self.options["webroot"]):
+            ensure_directory(self.options["webroot"], mode=0o755)
         argv = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--webroot"]
         argv += [f"--webroot-path={self.options['webroot']}", f"--config-dir={self.options['certbot']}"]
         argv += [f"--cert-name=emperor-{self.name}", "--key-type=ecdsa", "--renew-with-new-domains"]

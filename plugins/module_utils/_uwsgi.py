@@ -16,77 +16,12 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.emperor.web.plugins.module_utils._uwsgi_options import UwsgiError, plugins, settings
+
 # Part of every release's id: a change of the lines below makes new releases, it never reloads a live vassal.
-VASSAL_FORMAT = 1
-
-DEFAULTS: dict[str, Any] = {
-    "processes": 4,
-    "threads": 1,
-    "enable-threads": True,
-    "py-call-uwsgi-fork-hooks": True,
-    "listen": 1024,
-    "buffer-size": 32768,
-    "harakiri": 60,
-    "worker-reload-mercy": 25,
-    "max-requests": 5000,
-    "max-worker-lifetime": 86400,
-    "reload-on-rss": 512,
-}
-
-# What makes a vassal a release: these belong to the collection, and a user's value for them is refused.
-OWNED = frozenset(
-    ["plugin", "plugins", "strict", "master", "no-orphans", "need-app", "single-interpreter", "die-on-term", "vacuum"]
-    + ["chdir", "virtualenv", "home", "venv", "pyhome", "module", "wsgi", "wsgi-file", "socket", "uwsgi-socket"]
-    + [
-        "chmod-socket",
-        "chown-socket",
-        "stats",
-        "stats-server",
-        "set",
-        "file",
-        "uid",
-        "gid",
-        "env",
-        "set-ph",
-        "set-placeholder",
-        "add-header",
-    ]
-)
+VASSAL_FORMAT = 3
 
 RELEASE_HEADER = "X-Emperor-Release"
-
-_OPTION = re.compile(r"[a-z][a-z0-9-]*")
-
-
-class UwsgiError(Exception):
-    """A setting that cannot be used, or an answer that is none."""
-
-
-def check_options(options: dict[str, Any]) -> None:
-    """Refuse what must not get into a vassal's file."""
-    for name, value in options.items():
-        if not _OPTION.fullmatch(name):
-            raise UwsgiError(
-                f"uwsgi: {name!r} is no option name of uWSGI; write it as its documentation does, as max-requests"
-            )
-        if name in OWNED:
-            raise UwsgiError(f"uwsgi: {name} is set by the release itself and cannot be given")
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, (dict, list)) or item is None or "\n" in str(item):
-                raise UwsgiError(
-                    f"uwsgi: the value of {name} has to be a number, a boolean, one line of text, or a list of these"
-                )
-
-
-def settings(options: dict[str, Any]) -> dict[str, Any]:
-    """The defaults with a user's options; C(false) for a default takes it out."""
-    return {name: value for name, value in (DEFAULTS | options).items() if value is not False}
-
-
-def number(options: dict[str, Any], name: str, unknown: int) -> int:
-    """A setting that is a number; uWSGI's own variables, as V(%k) for the number of CPUs, are unknown here."""
-    text = str(settings(options).get(name, ""))
-    return int(text) if re.fullmatch(r"\d+", text) else unknown
 
 
 def render(options: dict[str, Any], *, app: str, release: str, folder: str, project: str, wsgi: str, run: str) -> str:
@@ -94,7 +29,7 @@ def render(options: dict[str, Any], *, app: str, release: str, folder: str, proj
     lines = ["[uwsgi]"]
     fixed: dict[str, Any] = {
         "set-ph": f"release={folder}",
-        "plugins": "python3",
+        "plugins": plugins(options),
         "strict": True,
         "master": True,
         "no-orphans": True,
@@ -114,6 +49,8 @@ def render(options: dict[str, Any], *, app: str, release: str, folder: str, proj
         "disable-logging": True,
     }
     for name, value in (fixed | settings(options)).items():
+        if options.get(name) is False:
+            continue
         for item in value if isinstance(value, list) else [value]:
             lines.append(f"{name} = {'true' if item is True else item}")
     return "\n".join(lines) + "\n"

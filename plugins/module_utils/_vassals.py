@@ -16,22 +16,23 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from ansible_collections.emperor.web.plugins.module_utils import _uwsgi
+from ansible_collections.emperor.web.plugins.module_utils import _sleep, _uwsgi
 from ansible_collections.emperor.web.plugins.module_utils._environment import (
     EnvironmentFileError,
     read_file,
     secret_values,
 )
-from ansible_collections.emperor.web.plugins.module_utils._files import read_text, write_atomic
+from ansible_collections.emperor.web.plugins.module_utils._files import has_mode, read_text, write_atomic
 from ansible_collections.emperor.web.plugins.module_utils._process import account, run
-from ansible_collections.emperor.web.plugins.module_utils._release import Layout
+from ansible_collections.emperor.web.plugins.module_utils._release import LIVE_ONLY, Layout
 
 PAUSE = 0.1
 # Seconds that a vassal which has served nobody gets to stop.
 _GRACE = 3.0
 # A file that ends so is not seen by the Emperor. The program live_only.py of role uwsgi uses the same ending.
 PARKED = ".ini.stopped"
-LIVE_ONLY = "/usr/local/lib/emperor/live_only.py"
+# Root writes it, the app's Emperor reads it.
+_MODE = 0o640
 
 # A traceback of an app may have more than a hundred lines, and its cause is the last of them.
 _LOG_LINES = 400
@@ -84,16 +85,28 @@ class Vassals:
         return sorted(names - {release})
 
     def is_up_to_date(self, release: str) -> bool:
-        """Whether the file is there and says what it has to."""
-        return read_text(self.ini(release)) == self.text(release)
+        """Whether the file is there, says what it has to, and only root can change it."""
+        return read_text(self.ini(release)) == self.text(release) and has_mode(self.ini(release), _MODE)
 
     # Starting and stopping.
+
+    def wake(self) -> None:
+        """Have the Emperor run, if it is one that sleeps."""
+        _sleep.wake(self.app, self.run_directory)
+
+    def is_asleep(self) -> bool:
+        """Whether nothing of the app runs until it is asked."""
+        return _sleep.is_asleep(self.run_directory)
+
+    def web_sockets(self) -> list[str]:
+        """Where the web server asks the app: at the live release's link, or where an app that sleeps is woken."""
+        return [os.path.join(self.layout.current, "live.sock"), _sleep.wake_socket(self.run_directory)]
 
     def start(self, release: str) -> None:
         """Have the Emperor run a release; one that runs already is left alone."""
         if not self.is_up_to_date(release):
             group = account(self.app).pw_gid
-            write_atomic(self.ini(release), self.text(release), mode=0o640, uid=0, gid=group)
+            write_atomic(self.ini(release), self.text(release), mode=_MODE, uid=0, gid=group)
         self._remove(release, PARKED)
 
     def park(self, release: str, seconds: float) -> None:
@@ -218,15 +231,10 @@ class Vassals:
 
     def log(self, since: float, release: str) -> list[str]:
         """What the Emperor and its vassals wrote, without the app's secrets."""
-        arguments = [
-            f"--unit={self.unit}",
-            f"--since=@{since - 1:.0f}",
-            "--output=cat",
-            "--no-pager",
-            f"--lines={_LOG_LINES}",
-        ]
-        outcome = run(["journalctl", *arguments], timeout=20)
-        return self.without_secrets(outcome.stdout, release).splitlines()
+        arguments = [f"--unit={self.unit}", f"--since=@{since - 1:.0f}", "--output=cat", "--no-pager"]
+        # Of all lines since a time, systemd 252 takes the first ones for --lines.
+        lines = run(["journalctl", *arguments], timeout=20).stdout.splitlines()[-_LOG_LINES:]
+        return self.without_secrets("\n".join(lines), release).splitlines()
 
     def without_secrets(self, text: str, release: str) -> str:
         """A text in which the values of the release's secret variables are asterisks."""
@@ -247,7 +255,7 @@ def _parent(process: int) -> int:
 def is_alive(process: int) -> bool:
     """Whether a process runs; one that has ended, and that its parent has not asked about yet, does not."""
     found = re.search(r"^State:\s+(\w)", read_text(f"/proc/{process}/status") or "", re.MULTILINE)
-    return bool(found) and found.group(1) not in "ZX"
+    return found is not None and found.group(1) not in "ZX"
 
 
 def cause(log: list[str]) -> str:

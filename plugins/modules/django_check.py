@@ -59,6 +59,19 @@ options:
     description:
       - WSGI or ASGI callable to import, as V(module:attribute); the attribute is C(application) unless given.
     type: str
+  foresee:
+    description:
+      - Say as well whether M(emperor.web.django_migrate) and M(emperor.web.django_collectstatic) with their default
+        options would have something to do. A playbook can then leave out their tasks, and the project is loaded once.
+    type: list
+    elements: str
+    choices: [migrate, collectstatic]
+    default: []
+  precompress:
+    description: The option of M(emperor.web.django_collectstatic), for O(foresee=collectstatic).
+    type: list
+    elements: str
+    default: []
 seealso:
   - name: System check framework
     description: All ids and levels.
@@ -131,6 +144,12 @@ project:
       - alias: default
         engine: django.db.backends.sqlite3
         name: /srv/django/shop/shared/db.sqlite3
+foreseen:
+  description:
+    - For each module of O(foresee) false when it has nothing to do; true when it has, or when only it can tell.
+  returned: success and O(foresee) given
+  type: dict
+  sample: {migrate: false, collectstatic: true}
 predicted:
   description: False when check mode could not look into the project because its interpreter does not exist yet.
   returned: in check mode, when it is false
@@ -143,78 +162,7 @@ traceback:
   sample: "Traceback (most recent call last): ..."
 """
 
-import re
-
-from ansible_collections.emperor.web.plugins.module_utils import _django_check
-from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
-
-LEVELS = ("debug", "info", "warning", "error", "critical")
-
-
-def deployment_errors(project: dict) -> list[dict]:
-    """The mistakes that Django only warns of, or does not mention, and that no public site may have."""
-    found = []
-    if project["debug"]:
-        found.append(("emperor.E001", "DEBUG is on.", "Set DEBUG = False, or take it from the environment."))
-    if project["insecure_key"]:
-        hint = "Read SECRET_KEY from the environment; the role django generates one and keeps it on the host."
-        found.append(("emperor.E002", f"SECRET_KEY {project['insecure_key_reason']}.", hint))
-    if "*" in project["allowed_hosts"]:
-        hint = "List the domains of the site, or take ALLOWED_HOSTS from the environment."
-        found.append(("emperor.E003", "ALLOWED_HOSTS accepts every host name.", hint))
-    return [{"id": i, "level": "error", "object": "settings", "msg": m, "hint": h} for i, m, h in found]
-
-
-def serious(messages: list[dict], fail_level: str, accept: list[str]) -> list[dict]:
-    """The messages that are a reason to fail."""
-    bound = LEVELS.index(fail_level)
-    return [m for m in messages if LEVELS.index(m["level"]) >= bound and m["id"] not in accept]
-
-
-def unmatched(messages: list[dict], accept: list[str]) -> list[str]:
-    """Entries of accept that no message has: a slip, or what was accepted is mended."""
-    found = {message["id"] for message in messages}
-    return [entry for entry in accept if entry not in found]
-
-
-def sentence(message: dict) -> str:
-    """A message on one line."""
-    parts = [
-        f"({message['id']})" if message["id"] else "",
-        message["object"] and f"{message['object']}:",
-        message["msg"],
-    ]
-    return " ".join(part for part in [*parts, message["hint"]] if part)
-
-
-def main() -> None:
-    """Ask the project, then judge its answer."""
-    django = DjangoModule(
-        {
-            "deploy": {"type": "bool", "default": False},
-            "fail_level": {"type": "str", "choices": list(LEVELS[1:]), "default": "error"},
-            "accept": {"type": "list", "elements": "str", "default": []},
-            "tags": {"type": "list", "elements": "str", "default": []},
-            "databases": {"type": "list", "elements": "str", "default": []},
-            "wsgi": {"type": "str"},
-        }
-    )
-    if not all(re.fullmatch(r"\S+", entry) for entry in django.params["accept"]):
-        django.module.fail_json(msg="accept: an id is a word without blanks, for example security.W004")
-    django.skip_unbuilt(changed=False)
-    options = {name: django.params[name] for name in ("deploy", "tags", "databases", "wsgi")}
-    answer = django.ask(_django_check, **options)
-    if django.params["deploy"]:
-        answer["messages"] += deployment_errors(answer["project"])
-    if not django.params["tags"]:
-        for entry in unmatched(answer["messages"], django.params["accept"]):
-            django.module.warn(f"accept: no message has the id {entry}; ids look like security.W004")
-    reasons = serious(answer["messages"], django.params["fail_level"], django.params["accept"])
-    if reasons:
-        listed = "; ".join(sentence(message) for message in reasons)
-        django.module.fail_json(msg=f"the project is not fit to serve: {listed}", **answer)
-    django.module.exit_json(changed=False, **answer)
-
+from ansible_collections.emperor.web.plugins.module_utils._module_django_check import main
 
 if __name__ == "__main__":
     main()

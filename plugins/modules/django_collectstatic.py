@@ -57,8 +57,9 @@ options:
       - Put a compressed file beside each text, script, style sheet, vector image or font of 256 bytes or more that
         becomes at least 5 % smaller, for C(gzip_static) of Nginx.
       - V(gzip) makes C(.gz) at level 9, V(brotli) C(.br) at level 11, V(zstd) C(.zst) at level 19; the same content
-        always gives the same bytes. V(brotli) and V(zstd) need the package C(brotli) or C(zstandard) in the project's
-        virtual environment; without it a warning says so, and such files are not made.
+        always gives the same bytes.
+      - V(brotli) needs the package C(brotli) in the project's virtual environment, and V(zstd) before Python 3.14
+        C(zstandard). Without it a warning says so, and such files are not made.
       - A compressed file is renewed with its file, and removed when its file is not collected any more, is too small,
         or when its method is not in this list any more. One that a source has itself is left alone.
       - A storage that makes compressed files itself, as WhiteNoise's does, is left to it, with a warning.
@@ -192,72 +193,7 @@ traceback:
   sample: "Traceback (most recent call last): ..."
 """
 
-import hashlib
-import inspect
-
-from ansible_collections.emperor.web.plugins.module_utils import (
-    _django_collectstatic,
-    _django_static_compress,
-    _django_static_files,
-    _django_static_remote,
-    _django_static_state,
-    _django_static_storage,
-)
-from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
-
-# In the order in which they import each other.
-PARTS = (
-    _django_static_files,
-    _django_static_state,
-    _django_static_compress,
-    _django_static_storage,
-    _django_static_remote,
-)
-OPTIONS = {
-    "clear": {"type": "bool", "default": False},
-    "link": {"type": "bool", "default": False},
-    "ignore": {"type": "list", "elements": "str", "default": []},
-    "prune": {"type": "bool", "default": False},
-    "precompress": {"type": "list", "elements": "str", "choices": ["gzip", "brotli", "zstd"], "default": []},
-    "skip_checks": {"type": "bool", "default": False},
-}
-
-
-def code() -> str:
-    """A digest of what runs in the app's interpreter: what another version has remembered is not relied on."""
-    texts = "".join(inspect.getsource(part) for part in (_django_collectstatic, *PARTS))
-    return hashlib.sha256(texts.encode()).hexdigest()
-
-
-def diff_of(answer: dict) -> dict[str, str]:
-    """The lists as Ansible's diff: one line a file."""
-    header = answer["location"] or "static files"
-    return {
-        "before_header": header,
-        "after_header": header,
-        "before": "".join(f"{name}\n" for name in sorted(answer["deleted"] + answer["modified"])),
-        "after": "".join(
-            f"{name}\n" for name in sorted(answer["added"] + [f"{name} (modified)" for name in answer["modified"]])
-        ),
-    }
-
-
-def main() -> None:
-    """Have the files collected, into a copy in check mode, and report the difference."""
-    django = DjangoModule(OPTIONS)
-    options = {name: django.params[name] for name in OPTIONS}
-    if options["link"] and options["precompress"]:
-        django.module.fail_json(
-            msg="precompress cannot be combined with link: an edited source would be served through its link at once, "
-            "with a compressed file that is out of date beside it; leave one of the two out"
-        )
-    django.skip_unbuilt(changed=False, added=[], modified=[], deleted=[])
-    answer = django.ask(_django_collectstatic, *PARTS, code=code(), **options)
-    for warning in answer.pop("warnings"):
-        django.module.warn(warning)
-    changed = bool(answer["added"] or answer["modified"] or answer["deleted"])
-    django.module.exit_json(changed=changed, diff=diff_of(answer), **answer)
-
+from ansible_collections.emperor.web.plugins.module_utils._module_django_collectstatic import main
 
 if __name__ == "__main__":
     main()

@@ -137,6 +137,7 @@ locked_by:
 """
 
 import os
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._environment import (
@@ -144,9 +145,9 @@ from ansible_collections.emperor.web.plugins.module_utils._environment import (
     read_file,
     secret_values,
 )
-from ansible_collections.emperor.web.plugins.module_utils._hooks import LAUNCHER, STEPS, HookError, run_hooks
+from ansible_collections.emperor.web.plugins.module_utils._hooks import STEPS, HookError, run_hooks
 from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, locked
-from ansible_collections.emperor.web.plugins.module_utils._release import Layout
+from ansible_collections.emperor.web.plugins.module_utils._release import LAUNCHER, Layout
 
 ARGUMENTS = LOCK_ARGUMENTS | {
     "name": {"type": "str", "required": True},
@@ -162,7 +163,7 @@ def main() -> None:
     """Run the commands; in check mode only say which."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     name, release, step, commands = (module.params[option] for option in ("name", "release", "step", "commands"))
-    result = {"changed": bool(commands)}
+    result: dict[str, Any] = {"changed": bool(commands)}
     if commands:
         result["diff"] = {"before": "", "after": "".join(f"{step}: {command}\n" for command in commands)}
     if module.check_mode:

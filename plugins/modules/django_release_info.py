@@ -115,6 +115,10 @@ apps:
       description: Id of the release that was live before it, empty where none was. It may be gone by now.
       type: str
       sample: 9e107d9d-372bb682
+    asleep:
+      description: Whether nothing of the app runs until the next request, see M(emperor.web.uwsgi_emperor).
+      type: bool
+      sample: false
     maintenance:
       description: Whether the site is closed to visitors.
       type: bool
@@ -158,6 +162,38 @@ apps:
           busy: 1
           paused: false
           waiting: 0
+    processes:
+      description:
+        - The processes of M(emperor.web.django_processes). C(state) is V(running), V(starting), V(restarting) while one
+          that has died waits to be started again, V(stopping), V(stopped) or V(failed); C(since) is when the one that
+          runs was started, C(restarts) how often systemd had to start it again, C(ended) how the last one ended.
+      type: list
+      elements: dict
+      sample:
+        - name: worker
+          unit: "django@shop:worker.service"
+          release: 3f2a9c1b-7d04e6aa
+          state: running
+          since: "2026-11-22T20:15:05Z"
+          pid: 4720
+          restarts: 0
+          ended: ""
+    timers:
+      description:
+        - The timers of M(emperor.web.django_processes). C(last) is when the job was started last, C(running) whether it
+          still runs, C(failed) whether it failed, and C(ended) how it ended, which systemd knows until the host is
+          started again; C(next) is when it is due.
+      type: list
+      elements: dict
+      sample:
+        - name: clearsessions
+          unit: "django@shop:clearsessions.timer"
+          schedule: [daily]
+          running: false
+          last: "2026-11-22T00:00:00Z"
+          ended: ended with status 0
+          failed: false
+          next: "2026-11-23T00:00:00Z"
     history:
       description: The last entries of the app's history, oldest first.
       type: list
@@ -173,7 +209,9 @@ apps:
           result: live
           seconds: {start: 2.104, publish: 0.01, switch: 0.001, confirm: 0.012}
     health:
-      description: What the live release answered; empty unless O(health) has the app. C(status) is 0 for no answer.
+      description:
+        - What the live release answered, C(status) is 0 for no answer; empty unless O(health) has the app, and it is
+          awake.
       type: dict
       sample: {healthy: true, status: 200, problem: "", seconds: 0.012}
 """
@@ -184,6 +222,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
 from ansible_collections.emperor.web.plugins.module_utils._info import AppInfo
+from ansible_collections.emperor.web.plugins.module_utils._processes import ProcessesError
 
 ARGUMENTS = {
     "name": {"type": "list", "elements": "str", "required": True},
@@ -207,7 +246,7 @@ def question_of(name: str, given: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(given) - set(QUESTION))
     if unknown:
         raise SwitchError(f"health of {name} has {unknown[0]}; what it may have is {', '.join(QUESTION)}")
-    asked = QUESTION | {key: value for key, value in given.items() if value is not None}
+    asked: dict[str, Any] = QUESTION | {key: value for key, value in given.items() if value is not None}
     return asked | {"status": parse_statuses(str(asked["status"])), "timeout": float(asked["timeout"])}
 
 
@@ -226,7 +265,7 @@ def main() -> None:
             AppInfo(name, params["root"], params["run_directory"]).report(params["history"], questions.get(name))
             for name in params["name"]
         ]
-    except (SwitchError, ValueError) as error:
+    except (SwitchError, ProcessesError, ValueError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"the releases cannot be read: {error}; the module has to run as root (become: true)")

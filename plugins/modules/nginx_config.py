@@ -76,6 +76,18 @@ options:
     description: Command that makes the running daemon take the files.
     type: str
     default: systemctl try-reload-or-restart nginx
+  service:
+    description:
+      - Name of the systemd service that is to run now and at boot; none when omitted.
+      - One that does not run is started in place of O(reload), when the files are in place; one that is not enabled
+        is enabled after that; see RV(service_changes).
+      - When it does not start with changed files, those before are put back, it is started with them, and the module
+        fails; the message has the last lines of its log, and says whether it runs now. This is so as well when it did
+        not run before and does not start with either, because of a port that another program has, say. So a failed
+        task leaves no files behind that nobody has seen work, and the next run tries the same ones again.
+      - A service that is masked, or that systemd does not know, is refused before anything is changed. In check mode
+        where the daemon is not installed yet nothing is foreseen of it, because its package may start it.
+    type: str
   pid_file:
     description: File with the process id of the daemon, to see whether new child processes start; empty to not look.
     type: str
@@ -96,6 +108,13 @@ EXAMPLES = r"""
         content: "{{ lookup('ansible.builtin.template', 'shop.conf.j2') }}"
       - path: conf.d/blog.conf
         content: "{{ lookup('ansible.builtin.template', 'blog.conf.j2') }}"
+
+- name: Add a site, and have Nginx run now and at boot
+  emperor.web.nginx_config:
+    service: nginx
+    files:
+      - path: conf.d/shop.conf
+        content: "{{ lookup('ansible.builtin.template', 'shop.conf.j2') }}"
 
 - name: Remove the site that the package brings
   emperor.web.nginx_config:
@@ -135,6 +154,13 @@ atomic:
   returned: files were swapped
   type: bool
   sample: true
+service_changes:
+  description: What was done to O(service), or would be in check mode; empty when it ran and was enabled.
+  returned: O(service) is given, and RV(tested) is true
+  type: list
+  elements: str
+  choices: [enabled, started]
+  sample: [started]
 tested:
   description: Whether the configuration was tested; false in check mode where the daemon is not installed yet.
   returned: success
@@ -143,9 +169,11 @@ tested:
 """
 
 import re
+from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Daemon, Wanted
+from ansible_collections.emperor.web.plugins.module_utils._config_service import ConfigError, Service
+from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigSet, Daemon, Wanted
 from ansible_collections.emperor.web.plugins.module_utils._config_swap import Change, State, unfinished
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error
 
@@ -168,6 +196,7 @@ ARGUMENTS = {
     "validate": {"type": "str", "default": "nginx -t -q -c %s/nginx.conf"},
     "refuse": {"type": "list", "elements": "str", "default": ['conflicting server name "(?!_?")']},
     "reload": {"type": "str", "default": "systemctl try-reload-or-restart nginx"},
+    "service": {"type": "str"},
     "pid_file": {"type": "str", "default": "/run/nginx.pid"},
 }
 
@@ -206,6 +235,17 @@ def diff_of(changes: list[Change]) -> list[dict[str, str]]:
     ]
 
 
+def service_diff(service: Service) -> dict[str, str]:
+    """What a service lacks, as one more entry of Ansible's diff."""
+    lacking = "".join(f"not {what}\n" for what in service.lacks)
+    return {
+        "before_header": f"service {service.name}",
+        "after_header": f"service {service.name}",
+        "before": lacking,
+        "after": lacking.replace("not ", ""),
+    }
+
+
 def header(path: str, state: State, other: State) -> str:
     """A path, with what the text does not show."""
     if not state:
@@ -231,6 +271,8 @@ def configure(module: AnsibleModule) -> dict:
     if not tested and not module.check_mode:
         raise ConfigError(f"{given['validate'].split()[0]} is not installed, so nothing can test the files")
     with config.locked():
+        service = Service(given["service"]) if given["service"] and tested else None
+        config.daemon = replace(config.daemon, service=service)
         if unfinished(config.root):
             module.warn("a run before this one was killed while it changed the files; what it left is put right")
         left = config.heal(dry_run=module.check_mode) if tested else []
@@ -240,12 +282,18 @@ def configure(module: AnsibleModule) -> dict:
             warnings = config.test_staged(changes) if changes else config.test(config.given_root)
         if changes and not module.check_mode:
             config.apply(changes)
+        if service and not module.check_mode:
+            service.complete()
     for warning in warnings:
         module.warn(f"the live configuration has this already: {warning}")
-    atomic = {} if module.check_mode or not changes else {"atomic": config.atomic}
+    more: dict = {} if module.check_mode or not changes else {"atomic": config.atomic}
     changes = left + changes
+    diff = diff_of(changes)
     names = list(dict.fromkeys(change.path for change in changes))
-    return {"changed": bool(changes), "files": names, "tested": tested, "diff": diff_of(changes), **atomic}
+    if service:
+        more["service_changes"] = service.lacks
+        diff += [service_diff(service)] if service.lacks else []
+    return {"changed": bool(diff), "files": names, "tested": tested, "diff": diff, **more}
 
 
 def main() -> None:

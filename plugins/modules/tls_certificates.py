@@ -19,6 +19,7 @@ description:
     take both, which it does not with short keys and old signatures.
   - ACME certificates are issued by C(certbot) with the challenge HTTP-01 in O(webroot), which the web server has to
     serve at C(/.well-known/acme-challenge/). O(timer) renews them 30 days before their end or earlier.
+  - The certificates of sites that are gone are removed when they are named in O(absent).
   - A failed ACME request leaves the certificate that is there in place, and keeps no other site from its own. While
     that certificate is valid, and for all domains, it is a warning.
 author:
@@ -62,6 +63,17 @@ options:
         certificates are there, so that the web server can be made ready for the challenge first.
     type: bool
     default: true
+  absent:
+    description:
+      - Names of sites whose certificates are to go, the files with their keys, and what C(certbot) would renew.
+      - One that a file in O(configuration) names is kept, with a warning.
+    type: list
+    elements: str
+    default: []
+  configuration:
+    description: Folder of the web server's configuration.
+    type: path
+    default: /etc/nginx
   folder:
     description: Folder of the certificates that were made here or given; each is a file with its key, mode 0600.
     type: path
@@ -71,7 +83,7 @@ options:
     type: path
     default: /etc/letsencrypt
   webroot:
-    description: Folder that the web server serves the challenge from; it has to exist.
+    description: Folder that the web server serves the challenge from; it is made where it is missing.
     type: path
     default: /var/lib/emperor-acme
   reload:
@@ -119,6 +131,11 @@ EXAMPLES = r"""
     private_keys:
       shop: "{{ vault_shop_key }}"
 
+- name: Remove the certificate of a site that is gone
+  emperor.web.tls_certificates:
+    certificates: []
+    absent: [shop]
+
 - name: Have certificates issued by an ACME server of one's own
   emperor.web.tls_certificates:
     acme_directory: https://acme.example.com/directory
@@ -148,6 +165,12 @@ issued:
   type: list
   elements: str
   sample: [shop]
+removed:
+  description: Names of O(absent) whose certificate was removed, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [blog]
 """
 
 import shutil
@@ -155,6 +178,7 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error
 from ansible_collections.emperor.web.plugins.module_utils._tls import Certificate, Timer, TlsError, day
+from ansible_collections.emperor.web.plugins.module_utils._tls_absent import Absent
 
 CERTIFICATE_ARGUMENTS = {
     "name": {"type": "str", "required": True},
@@ -167,12 +191,8 @@ CERTIFICATE_ARGUMENTS = {
 def entry(certificate: Certificate) -> dict:
     """What a web server needs to know of a certificate."""
     found = certificate.facts()
-    return {
-        "certificate": certificate.place.certificate,
-        "private_key": certificate.place.private_key,
-        "not_after": day(found.not_after),
-        "fingerprint": found.fingerprint,
-    }
+    known = {"not_after": day(found.not_after), "fingerprint": found.fingerprint} if found else {}
+    return {"certificate": certificate.place.certificate, "private_key": certificate.place.private_key, **known}
 
 
 def make(due: list[Certificate]) -> tuple[list[str], list[str]]:
@@ -188,6 +208,24 @@ def make(due: list[Certificate]) -> tuple[list[str], list[str]]:
     return issued, problems
 
 
+def remove(module: AnsibleModule) -> list[str]:
+    """Remove the certificates that are not wanted any more; their names."""
+    removed: list[str] = []
+    for each in [Absent(name, module.params) for name in module.params["absent"]]:
+        if not each.there():
+            continue
+        if used := each.used_by():
+            module.warn(f"the certificate of {each.name} is kept, because {used[0]} names it")
+            continue
+        if not module.check_mode:
+            try:
+                each.remove()
+            except (TlsError, OSError) as error:
+                module.fail_json(msg=f"site {each.name}: {error}", issued=[], removed=removed)
+        removed.append(each.name)
+    return removed
+
+
 def main() -> None:
     """Check all, make what is missing, tell what can be served."""
     module = AnsibleModule(
@@ -201,6 +239,8 @@ def main() -> None:
             },
             "private_keys": {"type": "dict", "default": {}, "no_log": True},
             "issue": {"type": "bool", "default": True},
+            "absent": {"type": "list", "elements": "str", "default": []},
+            "configuration": {"type": "path", "default": "/etc/nginx"},
             "folder": {"type": "path", "default": "/etc/emperor-tls"},
             "certbot": {"type": "path", "default": "/etc/letsencrypt"},
             "webroot": {"type": "path", "default": "/var/lib/emperor-acme"},
@@ -214,25 +254,26 @@ def main() -> None:
     )
     given = module.params
     wanted = [Certificate(options, given) for options in given["certificates"]]
+    removed = remove(module)
     if not shutil.which("openssl"):
         if not module.check_mode:
             module.fail_json(msg="openssl is not installed on the host; install the package openssl")
         module.warn("openssl is not installed yet, so the certificates could not be checked")
-        due = [each.name for each in wanted if given["issue"] or each.mode != "acme"]
-        module.exit_json(changed=bool(due), issued=due, certificates={})
-    step = None
-    try:
-        for step in wanted:
-            step.check()
-    except TlsError as error:
-        module.fail_json(msg=f"site {step.name}: {error}", issued=[])
+        names = [each.name for each in wanted if given["issue"] or each.mode != "acme"]
+        module.exit_json(changed=bool(names or removed), issued=names, removed=removed, certificates={})
+    for each in wanted:
+        try:
+            each.check()
+        except TlsError as error:
+            module.fail_json(msg=f"site {each.name}: {error}", issued=[])
     due = [each for each in wanted if (given["issue"] or each.mode != "acme") and not each.right()]
     timer = Timer(given["timer"] if given["issue"] and any(each.mode == "acme" for each in wanted) else "")
     off = timer.is_off()
     issued, problems = ([each.name for each in due], []) if module.check_mode else make(due)
     if off and not module.check_mode:
         problems += timer.start()
-    changes = [f"certificate of {name}" for name in issued] + ([f"{timer.name} enabled and started"] if off else [])
+    changes = [f"certificate of {name} removed" for name in removed]
+    changes += [f"certificate of {name}" for name in issued] + ([f"{timer.name} enabled and started"] if off else [])
     for each in wanted:
         for warning in each.warnings:
             module.warn(f"site {each.name}: {warning}")
@@ -241,6 +282,7 @@ def main() -> None:
     module.exit_json(
         changed=bool(changes),
         issued=issued,
+        removed=removed,
         certificates={each.name: entry(each) for each in wanted if each.usable()},
         diff={"before": "", "after": "".join(f"{change}\n" for change in changes)} if changes else {},
     )

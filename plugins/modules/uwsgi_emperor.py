@@ -13,8 +13,13 @@ version_added: 0.1.0
 description:
   - Makes for all apps at once a system user and group, the folder of vassals, what the unit of the app says besides the
     template C(uwsgi-emperor@.service), and a command C(<app>-manage); then starts the Emperors, now and at boot.
-  - A running Emperor is never restarted, because that would interrupt its app. What changes in its unit takes effect at
-    the next boot, or when you restart it.
+  - A running Emperor is never restarted, because that would interrupt its app. Limits take effect at once; what else
+    changes in its unit does at the next boot, or when you restart it.
+  - An app that may sleep has a socket that systemd holds for it, C(/run/emperor/<app>.wake), in place of an Emperor
+    that starts at boot. The first request to it starts the Emperor, and without requests for O(emperors[].sleep)
+    seconds nothing of the app runs.
+  - With O(emperors[].state=absent) an app is stopped and what belongs to it is removed; its data stays unless
+    O(emperors[].purge). Take it out of the web server first.
   - The template and the programs that it starts come from the role P(emperor.web.uwsgi#role).
 author:
   - The emperor.web authors (@emperor-web)
@@ -45,6 +50,85 @@ options:
         type: list
         elements: path
         default: []
+      hidden:
+        description:
+          - Folders of which the app sees nothing but O(emperors[].root) and O(emperors[].writable), C(/srv/django) for
+            example, which has a folder for each app.
+        type: list
+        elements: path
+        default: []
+      listen:
+        description:
+          - Length of the queue of the app's socket. The kernel's C(net.core.somaxconn) is raised to the longest one,
+            now and in C(/etc/sysctl.d/60-emperor-web.conf), and read back. Left alone unless given.
+        type: int
+      limits:
+        description:
+          - What the app may take of the host, all its processes together but for O(emperors[].limits.open_files).
+          - A limit for which the host has no cgroup controller is not in force, and a warning says so. The processes of
+            the app's user are then counted for O(emperors[].limits.tasks).
+        type: dict
+        suboptions:
+          memory:
+            description:
+              - Memory, in bytes with V(K), V(M), V(G) or V(T), 64M or more, or as a percentage of the host's, or
+                V(infinity). A process of the app that needs more is killed. V(75%) unless given.
+            type: str
+          memory_swap:
+            description: Swap besides that, written the same way. No limit unless given.
+            type: str
+          cpu:
+            description:
+              - Percent of one processor, V(150) for one and a half. No limit unless given; when processors are short,
+                each app gets an equal share.
+            type: int
+          tasks:
+            description: Processes and threads, 32 or more. V(512) unless given.
+            type: int
+          open_files:
+            description: Files and connections that one process may have open, 256 or more. V(65536) unless given.
+            type: int
+      sleep:
+        description:
+          - Seconds without a request after which the Emperor is stopped, until the next one; V(0) for one that is
+            always awake. It needs O(emperors[].root), whose live release the requests go to.
+          - An Emperor that a deploy needs is not stopped.
+        type: int
+        default: 0
+      state:
+        description:
+          - V(absent) stops the Emperor gracefully and removes its unit, its vassals, its sockets and its command, and
+            below O(emperors[].root) what a deploy makes again (releases, environments, static files, repository).
+          - C(shared) with uploads and database, C(secret_key) and C(releases.jsonl) stay, and so do the user and the
+            group, to whom they belong. So the app can come back, and finds all of it.
+        type: str
+        choices: [present, absent]
+        default: present
+      purge:
+        description:
+          - With O(emperors[].state=absent), also remove O(emperors[].root) with all that is in it, the user and the
+            group. B(Uploads and an SQLite database are lost.) Other databases and O(emperors[].writable) stay.
+          - Refused where O(emperors[].root) does not end with the name of the app, or something else still runs as its
+            user.
+        type: bool
+        default: false
+  metrics:
+    description:
+      - Address and port on the loopback interface, for example V(127.0.0.1:9117), where C(/metrics) tells the figures
+        of all apps of the host in the format of Prometheus. Every user of the host can read them there.
+      - Empty for nowhere. Left as it is unless given.
+    type: str
+  web_group:
+    description: Group of the web server, which may speak to the sockets of apps that sleep.
+    type: str
+    default: www-data
+  retire:
+    description:
+      - Whether to take away now what is not wanted any more, apps that are absent, and the sockets of those that do not
+        sleep any more.
+      - V(false) leaves it, and names it in RV(retiring), because the web server may still lead there.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -54,14 +138,41 @@ EXAMPLES = r"""
       - name: shop
         root: /srv/django/shop
         writable: [/srv/django/shop/shared]
+        hidden: [/srv/django]
+        limits:
+          memory: 1G
+          cpu: 150
       - name: blog
         root: /srv/django/blog
+        hidden: [/srv/django]
+        limits:
+          memory: 512M
 
 - name: Run one for vassals of your own
   emperor.web.uwsgi_emperor:
     emperors:
       - name: wiki
         writable: [/var/lib/wiki]
+
+- name: Let one sleep after a quarter of an hour
+  emperor.web.uwsgi_emperor:
+    emperors:
+      - name: shop
+        root: /srv/django/shop
+        writable: [/srv/django/shop/shared]
+        sleep: 900
+
+- name: Remove one, and keep its data
+  emperor.web.uwsgi_emperor:
+    emperors:
+      - name: shop
+        root: /srv/django/shop
+        state: absent
+
+- name: Tell Prometheus how the apps are
+  emperor.web.uwsgi_emperor:
+    emperors: []
+    metrics: 127.0.0.1:9117
 
 - name: Show what would be changed
   emperor.web.uwsgi_emperor:
@@ -76,13 +187,37 @@ changes:
   type: list
   elements: str
   sample: [user shop created, /etc/uwsgi/emperor/shop, uwsgi-emperor@shop.service started]
+limits:
+  description:
+    - What the kernel holds each running app to, read back. C(null) is no limit, or one that the host cannot set.
+  returned: success
+  type: dict
+  sample: {shop: {memory: 1073741824, memory_swap: null, cpu: 150, tasks: 512, open_files: 65536}}
+retiring:
+  description: With O(retire=false), what is not wanted any more and was left.
+  returned: success
+  type: list
+  elements: str
+  sample: [uwsgi-emperor@blog.service stopped, /etc/uwsgi/emperor/blog removed]
 """
 
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._emperor import Emperor, EmperorError, run_units
+from ansible_collections.emperor.web.plugins.module_utils import _metrics, _removal
+from ansible_collections.emperor.web.plugins.module_utils._emperor import (
+    Emperor,
+    EmperorError,
+    hold_to_limits,
+    limits_in_force,
+    retire_units,
+    run_units,
+)
+from ansible_collections.emperor.web.plugins.module_utils._limits import OPTIONS, LimitError, check_limits
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError, refuse_person
+from ansible_collections.emperor.web.plugins.module_utils._removal import Removal
+from ansible_collections.emperor.web.plugins.module_utils._uwsgi_host import KernelError, allow_listen
+from ansible_collections.emperor.web.plugins.module_utils._uwsgi_options import RANGES
 
 ARGUMENTS = {
     "emperors": {
@@ -93,8 +228,17 @@ ARGUMENTS = {
             "name": {"type": "str", "required": True},
             "root": {"type": "path"},
             "writable": {"type": "list", "elements": "path", "default": []},
+            "hidden": {"type": "list", "elements": "path", "default": []},
+            "listen": {"type": "int"},
+            "limits": {"type": "dict", "options": OPTIONS},
+            "sleep": {"type": "int", "default": 0},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "purge": {"type": "bool", "default": False},
         },
     },
+    "metrics": {"type": "str"},
+    "web_group": {"type": "str", "default": "www-data"},
+    "retire": {"type": "bool", "default": True},
 }
 
 
@@ -105,39 +249,75 @@ def problem_of(emperors: list[Emperor]) -> str:
             return (
                 f"{emperor.name!r} cannot be the name of a user; use a-z, 0-9, _ and -, with a letter first, at most 31"
             )
-        for path in [emperor.root or "/", *emperor.writable]:
+        for path in [emperor.root or "/", *emperor.writable, *emperor.hidden]:
             if not re.fullmatch(r"/[^\s\"'%\\$]*", path):
                 return f"app {emperor.name}: {path!r} has to be absolute, without spaces, quotes, %, $ and backslashes"
+        least, most, _what = RANGES["listen"]
+        if emperor.listen is not None and not least <= emperor.listen <= most:
+            return f"app {emperor.name}: listen is {emperor.listen}; give a number from {least} to {most}"
+        if emperor.sleep < 0 or (emperor.sleep and not emperor.root):
+            return (
+                f"app {emperor.name}: sleep is {emperor.sleep}; give seconds, 0 for always awake, and a root with them"
+            )
+        if problem := _removal.problem_of(emperor):
+            return problem
         try:
             refuse_person(emperor.name)
-        except UserError as error:
+            check_limits(emperor.limits)
+        except (UserError, LimitError) as error:
             return f"app {emperor.name}: {error}"
     names = [emperor.name for emperor in emperors]
     twice = sorted({name for name in names if names.count(name) > 1})
     return f"{', '.join(twice)} is given twice; each app has one Emperor" if twice else ""
 
 
+def retire(present: list[Emperor], gone: list[Removal], dry_run: bool) -> list[str]:
+    """Take away what is not wanted any more; what was done, in words."""
+    return retire_units(present, dry_run) + [change for removal in gone for change in removal.go(dry_run)]
+
+
 def main() -> None:
     """Compare, then make what is missing, app by app, and start all units at once."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    emperors = [Emperor(**options) for options in module.params["emperors"]]
-    if problem := problem_of(emperors):
+    options = {"web_group": module.params["web_group"]}
+    emperors = [Emperor(**given | options | {"limits": given["limits"] or {}}) for given in module.params["emperors"]]
+    address = module.params["metrics"]
+    if problem := problem_of(emperors) or _metrics.problem_of(address or ""):
         module.fail_json(msg=problem)
-    diff = [
-        {"before_header": path, "after_header": path, "before": before, "after": content}
-        for emperor in emperors
-        for path, content, _mode, before in emperor.wrong_files()
-    ]
+    metrics = _metrics.Metrics(address, options["web_group"]) if address is not None else None
+    present = [emperor for emperor in emperors if emperor.state == "present"]
+    gone = [Removal(emperor) for emperor in emperors if emperor.state == "absent"]
     changes: list[str] = []
-    units = [emperor.unit for emperor in emperors]
+    retiring: list[str] = []
     try:
-        for emperor in emperors:
+        texts = [(path, before, content) for one in present for path, content, _mode, before in one.wrong_files()]
+        if module.params["retire"]:
+            texts += [(path, before, "") for removal in gone for path, before in removal.files()]
+        texts += metrics.wrong_files() if metrics else []
+        kernel = allow_listen(max((one.listen or 0 for one in present), default=0), module.check_mode)
+        texts += kernel
+        changes += [path for path, _before, _after in kernel]
+        for emperor in present:
             changes += emperor.make_account(module.check_mode) + emperor.make_files(module.check_mode)
+        before = limits_in_force(present)
         stale = any(change.startswith("/etc/systemd/") for change in changes)
+        units = [emperor.wanted_unit for emperor in present]
         changes += run_units(units, module.check_mode, reload=stale) if units else []
-    except (EmperorError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=bool(changes), changes=changes, diff=diff)
+        done, limits, warnings = hold_to_limits(present, module.check_mode, before)
+        changes += done
+        changes += metrics.settle(module.check_mode) if metrics else []
+        if module.params["retire"]:
+            changes += retire(present, gone, module.check_mode)
+        else:
+            retiring = retire(present, gone, dry_run=True)
+    except (EmperorError, KernelError, OSError) as error:
+        module.fail_json(msg=str(error), changes=changes)
+    for warning in warnings:
+        module.warn(warning)
+    diff = [
+        {"before_header": path, "after_header": path, "before": before, "after": after} for path, before, after in texts
+    ]
+    module.exit_json(changed=bool(changes), changes=changes, retiring=retiring, limits=limits, diff=diff)
 
 
 if __name__ == "__main__":

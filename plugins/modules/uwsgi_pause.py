@@ -87,6 +87,7 @@ release:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.emperor.web.plugins.module_utils import _sleep
 from ansible_collections.emperor.web.plugins.module_utils._pause import Pause, PauseError
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout
 
@@ -109,7 +110,7 @@ def main() -> None:
         module.fail_json(msg=f"seconds is {params['seconds']}; give 1 to 45, because visitors wait that long")
     if not 0 < params["drain"] <= params["seconds"]:
         module.fail_json(msg=f"drain is {params['drain']}; give 1 to {params['seconds']}, which is seconds")
-    release = Layout(params["root"] or f"/srv/django/{name}").live()
+    release = Layout(params["root"] or f"/srv/django/{name}").live() or ""
     if not release:
         module.fail_json(msg=f"app {name}: no release is live, so there is nothing to pause; deploy it first")
     run_directory = params["run_directory"] or f"/run/emperor/{name}"
@@ -118,6 +119,7 @@ def main() -> None:
         changed = pause.is_paused() != wanted
         if changed and not module.check_mode:
             if wanted:
+                _sleep.wake(name, run_directory, release)
                 pause.start(os.path.join(run_directory, f"{release}.stats"), params["seconds"], params["drain"])
             else:
                 pause.end()

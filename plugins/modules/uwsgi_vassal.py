@@ -186,7 +186,7 @@ previous:
 served:
   description:
     - Id of the release that answers now, asked through the web server with O(confirm), else at the socket that the web
-      server uses. Empty where nobody names one.
+      server uses. Empty where nobody names one, and for an app that sleeps and was left alone.
   returned: outside check mode, also on failure
   type: str
   sample: 3f2a9c1b-7d04e6aa
@@ -221,91 +221,7 @@ log:
   sample: ["ModuleNotFoundError: No module named 'shop.wsgi'"]
 """
 
-import re
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
-from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, locked
-from ansible_collections.emperor.web.plugins.module_utils._process import UserError
-from ansible_collections.emperor.web.plugins.module_utils._switch import Switch
-from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
-
-ARGUMENTS = LOCK_ARGUMENTS | {
-    "name": {"type": "str", "required": True},
-    "release": {"type": "str", "required": True},
-    "root": {"type": "path"},
-    "vassals": {"type": "path"},
-    "run_directory": {"type": "path"},
-    "unit": {"type": "str"},
-    "host": {"type": "str", "default": "localhost"},
-    "script_name": {"type": "str", "default": ""},
-    "health_path": {"type": "str", "default": "/"},
-    "health_status": {"type": "str", "default": "200-399,401,403"},
-    "health_text": {"type": "str"},
-    "health_count": {"type": "int", "default": 3},
-    "settle": {"type": "int", "default": 6},
-    "https": {"type": "bool", "default": False},
-    "timeout": {"type": "int", "default": 60},
-    "confirm": {"type": "str"},
-    "probation": {"type": "int", "default": 0},
-    "probation_errors": {"type": "int", "default": 3},
-    "access_log": {"type": "path", "default": "/var/log/nginx/access.log"},
-    "overlap": {"type": "bool", "default": True},
-    "action": {"type": "str", "choices": ["release", "rollback"], "default": "release"},
-    "drain": {"type": "int", "default": 60},
-}
-
-
-# The least that a number may be.
-LEAST = {"health_count": 1, "settle": 0, "timeout": 1, "probation": 0, "probation_errors": 1, "drain": 0}
-
-
-def check(options: dict) -> None:
-    """Refuse values that mean nothing."""
-    parse_statuses(options["health_status"])
-    for name, least in LEAST.items():
-        if options[name] < least:
-            raise SwitchError(f"{name} is {options[name]}, it has to be {least} or more")
-    if options["script_name"] and not re.fullmatch(r"(/[^/\s]+)+", options["script_name"]):
-        raise SwitchError(f"script_name: {options['script_name']!r} is no path; write for example /shop")
-    if not options["health_path"].startswith("/"):
-        raise SwitchError(f"health_path: {options['health_path']!r} is no path; write for example /healthz")
-
-
-def switched(module: AnsibleModule, switch: Switch, by: str) -> dict:
-    """Compare what is live with what is wanted, and switch when they differ."""
-    switch.by = by
-    before = switch.layout.live() or ""
-    changed = switch.needed()
-    report = {"release": switch.release, "previous": before, "changed": changed}
-    if changed:
-        report["diff"] = {"before": f"live: {before or 'none'}\n", "after": f"live: {switch.release}\n"}
-    if not module.check_mode:
-        report |= switch.go() if changed else switch.confirm_live()
-    return report
-
-
-def main() -> None:
-    """Do it under the app's deploy lock."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    app = module.params["name"]
-    try:
-        check(module.params)
-        switch = Switch(module.params)
-    except SwitchError as error:
-        module.fail_json(msg=f"app {app}: {error}")
-    try:
-        with locked(module, switch.layout.root, what=module.params["release"]) as holder:
-            report = switched(module, switch, holder.by)
-    except (SwitchError, UwsgiError, UserError, OSError) as error:
-        for warning in switch.warnings:
-            module.warn(warning)
-        state = {"served": switch.served(), "seconds": switch.seconds, "step": switch.step}
-        module.fail_json(msg=f"app {app}: {error}", log=getattr(error, "log", []), **state)
-    for warning in switch.warnings:
-        module.warn(warning)
-    module.exit_json(**report)
-
+from ansible_collections.emperor.web.plugins.module_utils._module_uwsgi_vassal import main
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +18,12 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.emperor.web.plugins.module_utils._lock import VARIABLE, Holder, gone, run_of
+from ansible_collections.emperor.web.plugins.plugin_utils._filters import load_filters
+
+load_filters()
+
+# Of several apps: options, or answers, by the name of the app.
+Calls = dict[str, dict[str, Any]]
 
 _PAUSE = 2.0
 
@@ -31,31 +38,45 @@ class DeployAction(ActionBase):
 
     def run_locked(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Run the module until it has got the lock or has waited for as long as C(lock_wait) says."""
+        return self.run_each_locked({"": arguments}, self.alone(task_vars))[""]
+
+    def alone(self, task_vars: dict[str, Any] | None) -> Callable[[Calls], Calls]:
+        """What executes a module for one app, whose call has no name."""
+        return lambda calls: {"": self._execute_module(module_args=calls[""], task_vars=task_vars)}
+
+    def run_each_locked(self, calls: Calls, execute: Callable[[Calls], Calls]) -> Calls:
+        """Answers by app. C(execute) does as many of the calls as it can, and is asked again for those that it left."""
         mine = run_of(self._playbook)
-        arguments = arguments | {"holder": asdict(mine)}
         # So that others can see on the host that a task of this run is at work there.
         there = self._task.environment or []
         if {VARIABLE: mine.token} not in there:
             self._task.environment = [*there, {VARIABLE: mine.token}]
-        started = time.monotonic()
-        told = False
-        while True:
+        calls = {app: arguments | {"holder": asdict(mine)} for app, arguments in calls.items()}
+        answers: Calls = {}
+        waiting_since: dict[str, float] = {}
+        while left := [app for app in calls if app not in answers]:
             if os.getppid() != self._playbook:
                 raise AnsibleError("ansible-playbook was killed, so this task of it goes no further")
-            answer = self._execute_module(module_args=arguments, task_vars=task_vars) | {"deploy": mine.token}
-            busy = answer.pop("busy", None)
-            if not busy:
-                return answer
-            other = Holder(**busy)
-            if gone(other) and arguments.get("ended") != other.token:
-                arguments["ended"] = other.token
-                continue
-            waited = time.monotonic() - started
-            # The module has checked the option before it looked for the lock.
-            left = float(arguments.get("lock_wait", 600)) - waited
-            if left <= 0:
-                return answer | {"msg": f"{answer['msg']} (waited {waited:.0f} s)", "locked_by": str(other)}
-            if not told:
-                Display().display(f"waiting for {other}, at most {left:.0f} s")
-                told = True
-            time.sleep(min(_PAUSE, left))
+            pause = 0.0
+            for app, answer in execute({app: calls[app] for app in left}).items():
+                busy = answer.pop("busy", None)
+                if not busy:
+                    answers[app] = answer | {"deploy": mine.token}
+                    continue
+                other = Holder(**busy)
+                if gone(other) and calls[app].get("ended") != other.token:
+                    calls[app]["ended"] = other.token
+                    continue
+                told, now = app in waiting_since, time.monotonic()
+                waited = now - waiting_since.setdefault(app, now)
+                # The module has checked the option before it looked for the lock.
+                rest = float(calls[app].get("lock_wait", 600)) - waited
+                if rest <= 0:
+                    refusal = {"msg": f"{answer['msg']} (waited {waited:.0f} s)", "locked_by": str(other)}
+                    answers[app] = answer | refusal | {"deploy": mine.token}
+                    continue
+                if not told:
+                    Display().display(f"waiting for {other}, at most {rest:.0f} s")
+                pause = min(_PAUSE, rest)
+            time.sleep(pause)
+        return answers

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What people copy from inventory/ and the READMEs is what roles and modules take."""
+"""What people copy from inventory/, the READMEs and ansible-doc is what roles and modules take."""
 
 from __future__ import annotations
 
@@ -18,12 +18,24 @@ from ansible_collections.emperor.web.plugins.filter.django_apps import django_ap
 from ansible_collections.emperor.web.plugins.module_utils._django import DJANGO_ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
-READMES = [ROOT / "README.md", *sorted(ROOT.glob("roles/*/README.md")), ROOT / "docs/sites.md"]
+READMES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("roles/*/README.md")),
+    *sorted(ROOT.glob("docs/*.md")),
+]
 # A sample inventory, or a set of variables that a README tells.
 SAMPLES = {path.name: path.read_text() for path in sorted((ROOT / "inventory").glob("*.yml"))} | {
     f"{path.relative_to(ROOT)}-{number}": text
     for path in READMES
     for number, text in enumerate(re.findall(r"^ *```yaml\n(.*?)^ *```", path.read_text(), re.DOTALL | re.MULTILINE))
+}
+
+# And what ansible-doc shows of a role's entry points.
+SAMPLES |= {
+    f"{path.parent.parent.name}-{name}": entry["examples"]
+    for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))
+    for name, entry in yaml.safe_load(path.read_text())["argument_specs"].items()
+    if "examples" in entry
 }
 
 
@@ -57,11 +69,16 @@ def variables(data) -> Iterator[tuple[str, object]]:
 
 
 def test_samples_are_found():
-    assert {"one-host.yml", "many-hosts.yml", "README.md-0"} <= set(SAMPLES)
+    assert {"one-host.yml", "many-hosts.yml", "README.md-0", "django-main"} <= set(SAMPLES)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_roles_take_the_sample(name):
+def test_roles_take_the_sample(name, tmp_path, monkeypatch):
+    # Files that a sample names are looked for where one is.
+    monkeypatch.chdir(tmp_path)
+    for file in re.findall(r"\bfiles/[\w.]+", SAMPLES[name]):
+        Path("files").mkdir(exist_ok=True)
+        Path(file).touch()
     known = options()
     given = list(variables(yaml.safe_load(SAMPLES[name])))
     assert given or "hosts:" in SAMPLES[name], "a sample shows no variable of ours"
@@ -70,7 +87,8 @@ def test_roles_take_the_sample(name):
         result = ArgumentSpecValidator({variable: known[variable]}).validate({variable: value})
         assert result.error_messages == []
         if variable == "django_apps":
-            assert [app["name"] for app in django_apps(value)] == [app["name"] for app in value]
+            wanted = [app["name"] for app in value if app.get("state") != "absent"]
+            assert [app["name"] for app in django_apps(value)] == wanted
 
 
 def tasks(data) -> Iterator[tuple[str, dict]]:
@@ -99,3 +117,14 @@ def test_the_readme_names_each_module_and_role():
     assert names and roles
     assert [name for name in names if f"`{name}`" not in text] == []
     assert [name for name in roles if f"`emperor.web.{name}`" not in text] == []
+
+
+def test_messages_of_the_troubleshooting_are_said():
+    """What people search for there has to be what they have read."""
+    sources = [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "roles").rglob("tasks/*.yml")]
+    # A message may be broken over lines of the source.
+    code = " ".join(re.sub(r'"\n\s*f?"', "", path.read_text()) for path in sources)
+    table = (ROOT / "docs/troubleshooting.md").read_text().split("## The site does not answer")[0]
+    messages = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+    assert len(messages) > 5
+    assert [message for message in messages if message not in code] == []

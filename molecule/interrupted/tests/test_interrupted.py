@@ -331,6 +331,8 @@ def test_killed_at_each_step(deploy, site, version, playbook, steps):
             interrupt.while_building() if step == "build" else interrupt.at(step)
             assert live() == old
             let_go(step)
+            if step == "check":  # its Django goes on, and would be at the next step before the next run is
+                wait_until("it ends", lambda: not host_python(PROCESSES, "PYTHONDONTWRITEBYTECODE"))
             visitors.saw(old)
 
         hold("confirm")
@@ -368,6 +370,7 @@ def test_half_removed_release_is_not_used(deploy, site):
         run = deploy(version[now], django_keep=0)
         assert "failed" in run.failure
         assert watcher.wait(PATIENCE) == 0
+        assert holder() is None, "a play that fails gives the lock back"
         visitors.saw(now)
         assert on_host("ls", f"{ROOT}/releases/{oldest}"), "it was killed in the middle"
         assert deploy(version[oldest], django_keep=9).changed > 0

@@ -18,11 +18,10 @@ ANSIBLE = [str(Path(sys.executable).parent / "ansible"), "server", "-i", str(SCE
 WORK = "/etc/.nginx.emperor"
 
 
-def configure(files: list[dict], *flags: str, environment: dict[str, str] | None = None, **options) -> dict:
-    """Run the module once; what it returned."""
-    arguments = json.dumps({"files": files} | options)
+def tasks(*command: str, environment: dict[str, str] | None = None) -> list[tuple[str, dict]]:
+    """Run Ansible; the name of each task, and what it returned."""
     done = subprocess.run(
-        [*ANSIBLE, "-m", "emperor.web.nginx_config", "-a", arguments, *flags],
+        command,
         capture_output=True,
         text=True,
         check=False,
@@ -31,7 +30,22 @@ def configure(files: list[dict], *flags: str, environment: dict[str, str] | None
         | (environment or {}),
     )
     assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
-    return json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]["server"]
+    return [(task["task"]["name"], task["hosts"]["server"]) for task in json.loads(done.stdout)["plays"][0]["tasks"]]
+
+
+def configure(files: list[dict], *flags: str, environment: dict[str, str] | None = None, **options) -> dict:
+    """Run the module once; what it returned."""
+    arguments = json.dumps({"files": files} | options)
+    command = [*ANSIBLE, "-m", "emperor.web.nginx_config", "-a", arguments, *flags]
+    ((_name, result),) = tasks(*command, environment=environment)
+    return result
+
+
+def run_role(*flags: str, **variables) -> dict[str, dict]:
+    """Run the role once; what each task that changed something, or would, or failed, returned."""
+    command = [f"{ANSIBLE[0]}-playbook", *ANSIBLE[2:], str(SCENARIO / "converge.yml"), *flags]
+    done = tasks(*command, "--extra-vars", json.dumps(variables))
+    return {name: result for name, result in done if result.get("changed") or result.get("failed")}
 
 
 def site(number: int, extra: str = "", listen: str = "80", name: str = "") -> dict[str, str]:
@@ -92,10 +106,10 @@ def key_at_home(host):
 
 
 @contextmanager
-def taken_port(host):
-    host.check_output("systemd-run --unit=taker --collect python3 -m http.server 8081")
+def taken_port(host, port: int = 8081):
+    host.check_output(f"systemd-run --unit=taker --collect python3 -m http.server {port}")
     deadline = time.monotonic() + 20
-    while not host.socket("tcp://0.0.0.0:8081").is_listening:
+    while not host.socket(f"tcp://0.0.0.0:{port}").is_listening:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     yield
@@ -200,6 +214,107 @@ def test_a_mended_set_is_taken_after_a_fault(host, address, live):
     done = configure(SITES, owns=["conf.d"])
     assert done["files"] == ["conf.d/site-100.conf"]
     assert not configure(SITES, owns=["conf.d"])["changed"]
+
+
+# The service.
+
+
+def stopped(host, service: str = "nginx") -> None:
+    host.check_output(f"systemctl stop {service}")
+    assert not host.service(service).is_running
+
+
+def test_nginx_that_was_stopped_and_disabled_is_repaired_by_the_next_run(host, address, live):
+    host.check_output("systemctl disable --now nginx")
+    shown = run_role("--check", "--diff")
+    assert not host.service("nginx").is_running
+    assert not host.service("nginx").is_enabled
+    done = run_role("--diff")
+    assert host.service("nginx").is_running
+    assert host.service("nginx").is_enabled
+    assert serves(address)
+    for results in (shown, done):
+        assert list(results) == ["emperor.web.nginx : Configure Nginx"], results
+        (result,) = results.values()
+        assert (result["files"], result["service_changes"]) == ([], ["enabled", "started"])
+        assert [entry["before"] for entry in result["diff"]] == ["not enabled\nnot started\n"]
+    assert run_role() == {}
+
+
+def test_a_stopped_nginx_starts_with_the_new_files(host, address, live):
+    stopped(host)
+    done = configure([*SITES, site(100)], service="nginx")
+    assert (done["files"], done["service_changes"]) == (["conf.d/site-100.conf"], ["started"])
+    assert says(address, 100) == "site 100"
+    done = configure(SITES, owns=["conf.d"], service="nginx")  # it runs, so it is reloaded
+    assert (done["files"], done["service_changes"]) == (["conf.d/site-100.conf"], [])
+    assert serves(address)
+
+
+def test_a_stopped_nginx_runs_with_the_files_before_where_the_new_ones_want_a_taken_port(host, address, live):
+    before = on_disk(host)
+    with taken_port(host):
+        for _run in range(2):
+            stopped(host)
+            done = configure(with_bad(site(42, listen="8081")), service="nginx")
+            assert "did not start with these files; those before are back, and it runs with them" in done["msg"]
+            assert done["msg"].count("bind() to 0.0.0.0:8081 failed (98") == 1, done["msg"]
+            assert "ss -ltnup shows" in done["msg"]
+            assert on_disk(host) == before
+            assert serves(address)
+    assert not host.file(WORK).exists
+
+
+def test_a_stopped_nginx_whose_own_port_is_taken_keeps_the_files_before(host, address, live):
+    before = on_disk(host)
+    stopped(host)
+    with taken_port(host, 80):
+        done = configure([*SITES, site(100)], service="nginx")
+        assert "those before are back, and it does not start with them either" in done["msg"]
+        done = configure(SITES, service="nginx")
+        assert done["msg"].startswith("nginx did not start. Its last lines:\n")
+        assert "bind() to 0.0.0.0:80 failed (98" in done["msg"]
+        assert on_disk(host) == before
+    assert configure(SITES, service="nginx")["service_changes"] == ["started"]
+    assert serves(address)
+
+
+def test_the_role_mends_the_site_that_keeps_a_stopped_nginx_from_starting(host, address, live):
+    """All files have to be in place before the start, those of the sites among them."""
+    before = on_disk(host)
+    base, sites = (f"emperor.web.nginx : Configure {what}" for what in ("Nginx", "the sites"))
+    shop = {"name": "shop", "domains": ["shop.example.com"], "root": "/srv/shop"}
+    assert list(run_role(nginx_sites=[shop], nginx_listen=["80", "8081"])) == [base, sites]
+    stopped(host)
+    with taken_port(host):
+        failed = run_role(nginx_sites=[shop], nginx_listen=["80", "8081"])
+        assert list(failed) == [sites]
+        assert "bind() to 0.0.0.0:8081 failed (98" in failed[sites]["msg"]
+        done = run_role(nginx_sites=[shop], nginx_listen=["80"])
+    assert list(done) == [base, sites]
+    assert ("service_changes" in done[base], done[sites]["service_changes"]) == (False, ["started"])
+    assert serves(address)
+    run_role(nginx_sites=[{"name": "shop", "state": "absent"}])
+    assert on_disk(host) == before
+    assert run_role() == {}
+
+
+def test_a_masked_nginx_is_refused(host, live):
+    before = on_disk(host)
+    host.check_output("systemctl mask nginx")
+    try:
+        for flags in (["--check"], []):
+            done = configure([*SITES, site(100)], *flags, service="nginx")
+            assert "the service nginx is masked" in done["msg"]
+            assert "systemctl unmask nginx" in done["msg"]
+            assert on_disk(host) == before
+    finally:
+        host.check_output("systemctl unmask nginx")
+    assert not configure(SITES, service="nginx")["changed"]
+
+
+def test_a_service_that_systemd_does_not_know_is_refused(host, live):
+    assert "systemd knows no service ngnix; nothing was changed" in configure(SITES, service="ngnix")["msg"]
 
 
 # Files by hand.
@@ -336,6 +451,12 @@ def test_haproxy_is_configured_in_the_same_way(host):
         done = configure(frontend("three", port=8081), **HAPROXY)
         assert done.get("failed"), done
         assert (on_disk(host, "/etc/haproxy"), haproxy_says(host)) == (before, "two")
+        # Systemd starts this one again and again, and gives up after five times.
+        for _run in range(3):
+            stopped(host, "haproxy")
+            done = configure(frontend("three", port=8081), **HAPROXY, service="haproxy")
+            assert "those before are back, and it runs with them" in done["msg"]
+            assert (on_disk(host, "/etc/haproxy"), haproxy_says(host)) == (before, "two")
     assert configure(frontend("three", port=8081), **HAPROXY)["changed"]
     assert haproxy_says(host) == "three"
     assert not host.file("/etc/.haproxy.emperor").exists

@@ -36,6 +36,7 @@ class Play:
     def __init__(self, folder: Path) -> None:
         self.inventory = folder / "inventory.json"
         self.app = APP | {"version": "v1"}
+        self.told = ""
 
     def command(self, line: str) -> list[str]:
         """A command line; the inventory is the test's own."""
@@ -94,6 +95,12 @@ def failure(said: dict) -> str:
     return " ".join(found[-1]["msg"].split())
 
 
+def skipped(said: dict, name: str) -> bool:
+    """Whether the task of that name was there, and had nothing to do."""
+    tasks = [task for entry in said["plays"] for task in entry["tasks"] if task["task"]["name"].endswith(name)]
+    return [task["hosts"][HOST].get("skipped", False) for task in tasks] == [True]
+
+
 def shown(said: dict) -> str:
     """What a run told at its end."""
     return "\n".join(results(said)[-1]["msg"])
@@ -138,13 +145,33 @@ class Visitors:
         assert [answer for answer in self.answers if answer != 200] == []
 
 
+@pytest.fixture(autouse=True)
+def no_lock_is_left(host):
+    """Each run gives it back, a good one and one that fails."""
+    yield
+    assert not host.file(f"{ROOT}/deploy.lock").exists
+
+
 @pytest.fixture(scope="module")
 def ids(host, play) -> dict[str, str]:
     """The ids of the first two releases; the second goes live here."""
     found = {"v1": live(host)}
     play.app["version"] = "v2"
-    assert changed(play("emperor.web.deploy")) > 0
+    said = play("emperor.web.deploy")
+    assert changed(said) > 0
+    assert skipped(said, "Give the deploy locks back"), "the last task has done it"
+    play.told = shown(said)
     return found | {"v2": live(host)}
+
+
+def test_a_deploy_tells_at_its_end_what_it_did(play, ids):
+    (title, release, *others) = play.told.splitlines()
+    assert title == f"guestbook  http://{DOMAIN}/"
+    assert release == f"  release    {ids['v2']}  v2  live now  before it {ids['v1']}"
+    assert re.fullmatch(r"  seconds    build [\d.]+, check [\d.]+,.* switch [\d.]+", others[-1])
+    again = play("emperor.web.deploy")
+    assert changed(again) == 0
+    assert shown(again).splitlines() == [title, f"  release    {ids['v2']}  v2  live as before"]
 
 
 # Status.
@@ -208,6 +235,7 @@ def test_rollback_to_the_release_before_and_forth(host, site, play, ids):
         said = play.documented("emperor.web.rollback -e app=shop")
         print(f"rollback: {time.monotonic() - started:.1f} s, {shown(said)}")
         assert changed(said) == 1
+        assert skipped(said, "Give the deploy lock back"), "the task that moved the traffic has done it"
         assert live(host) == ids["v1"]
         assert json.loads(site.get("/release").text)["release"] == ids["v1"]
         assert "does not know: entries.0009_entry_mood" in shown(said)

@@ -153,9 +153,13 @@ def test_each_answer_is_of_a_release_that_was_live_then(run):
 
 
 def test_nobody_waited_for_a_switch(run):
-    """Longest against three times the steady p99, or against what the same playbook does where it does not switch."""
+    """Longest against three times the steady p99, or against what the same playbook does where it does not switch.
+
+    All twenty releases are for a quiet machine, where the playbook is no excuse.
+    """
     steady = percentile(sorted(short(run, run.releases[0].began - STEADY, run.releases[0].began)), 99)
     broken = [max(short(run, release.began, release.ended)) for release in run.releases if release.kind != "good"]
     around = [max(short(run, at - 1, at + 1)) for release in run.releases for at in switches(run, release)]
     print(f"steady p99 {steady:.4f}, around switches {sorted(around)}, while broken releases ran {sorted(broken)}")
     assert max(around) <= max(3 * steady, *broken)
+    assert len(KINDS) < 20 or max(around) <= 3 * steady

@@ -16,12 +16,16 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from conftest import HOST, Answer, Site, judged_by_gixy
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
+sys.path.insert(0, str(PROJECT / "playbooks/collections"))
+from ansible_collections.emperor.web.plugins.module_utils import _probation  # noqa: E402
+
 SCENARIO = PROJECT / "molecule/site"
 DOMAIN = "shop.example.com"
 LONGEST = f"{'.'.join(['x' * 63] * 3 + ['y' * 53])}.example"
@@ -311,6 +315,20 @@ def test_error_page_that_is_not_ones_own(host, visitors):
     assert visitors.wait("/blog/").status == 200
 
 
+def test_app_that_does_not_answer_in_time_has_a_page(host, visitors):
+    """All of its processes stand still, so that uWSGI's own harakiri cannot come first."""
+    host.check_output("systemctl kill --signal=STOP uwsgi-emperor@blog")
+    try:
+        began = time.monotonic()
+        answer = visitors.get("/blog/")
+        assert answer.status == 504
+        assert time.monotonic() - began > 9, "its harakiri is 5 s, and 5 more are for the answer to arrive"
+        assert "This site does not answer at the moment" in answer.text
+    finally:
+        host.check_output("systemctl kill --signal=CONT uwsgi-emperor@blog")
+    assert visitors.wait("/blog/").status == 200
+
+
 def test_closing_one_app_of_a_site_leaves_the_other(host, visitors, stranger):
     host.check_output("touch /srv/django/blog/maintenance")
     try:
@@ -372,6 +390,10 @@ def test_log_is_json_whatever_is_in_a_request(host, site):
     expected |= {"remote_addr": "203.0.113.77", "release": release, "protocol": "HTTP/1.1"}
     assert expected.items() <= line.items()
     assert line["bytes"] > 100 and float(line["upstream_seconds"]) <= line["seconds"] + 0.01
+    mine = _probation.parse(json.dumps(line))
+    assert mine == _probation.Request(200, "unix:/srv/django/shop/current/live.sock", release), (
+        "a probation can read it"
+    )
 
 
 def test_log_is_rotated(host, site):

@@ -33,6 +33,7 @@ def main(arguments: list[str]) -> None:
         manifest = read_json(os.path.join(release, "release.json"))
         if "--ini" not in arguments:
             become(manifest["app"])
+            tell_systemd(f"release {os.path.basename(release)}")
             os.chdir(os.path.join(release, "src", manifest["project"]))
         environment = read_json(os.path.join(release, "env"))
     except FileNotFoundError as error:
@@ -66,6 +67,20 @@ def allow_open_files() -> None:
 def passed_on() -> dict[str, str]:
     """What a program needs to know of its terminal, and by what a hook is found whose module was killed."""
     return {name: os.environ[name] for name in ("TERM", "COLUMNS", "LINES", "EMPEROR_STEP") if name in os.environ}
+
+
+def tell_systemd(status: str) -> None:
+    """Have C(systemctl status) show what a unit runs; by it a release that is in use is known, too."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    import socket  # only here: the vassals start without it
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        try:
+            systemd.sendto(f"STATUS={status}".encode(), address.replace("@", "\0", 1))
+        except OSError as error:
+            print(f"systemd cannot be told the {status}: {error}", file=sys.stderr)
 
 
 def become(user: str) -> None:

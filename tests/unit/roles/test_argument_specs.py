@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.emperor.web.plugins.filter.django_apps import django_apps
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -99,6 +100,35 @@ def test_defaults_are_of_the_documented_type(role):
         assert "default" in about or about.get("required"), f"{name} needs a default, or to be required"
 
 
+# What a number counts, told first.
+UNITS = r"Seconds|Percent|Number of|How many|Processes|Files|Requests|Connections|Finished releases"
+
+
+@every_role
+def test_numbers_say_their_unit(role):
+    def numbers(given: dict) -> Iterator[tuple[str, dict]]:
+        for name, about in given.items():
+            yield from [(name, about)] if about["type"] in ("int", "float") else []
+            yield from numbers(about.get("options", {}))
+
+    told = {name: "".join(about["description"]) for name, about in numbers(options(role))}
+    assert [name for name, text in told.items() if not re.match(UNITS, text)] == []
+
+
+def test_defaults_of_an_app_are_the_documented_ones():
+    """Its keys have them in their descriptions, since the filter has to know whether a key is given."""
+    (app,) = django_apps([{"name": "shop", "source": "https://example.com/shop.git", "domains": ["example.com"]}])
+    keys = options(ROOT / "roles/django")["django_apps"]["options"]
+    keys |= {f"maintenance.{name}": about for name, about in keys["maintenance"]["options"].items()}
+    actual = {name: str(app[name]).lower() for name in ("canonical", "collectstatic", "overlap", "path", "probation")}
+    actual |= {name: str(app[name]) for name in ("probation_errors", "sleep")} | {"tls": app["tls"]["tls"]}
+    actual |= {"maintenance.retry_after": str(app["maintenance"]["retry_after"])}
+    told = {
+        name: re.findall(r"; V\(([^)]*)\)[^;]* unless given", "".join(keys[name]["description"])) for name in actual
+    }
+    assert told == {name: [value] for name, value in actual.items()}
+
+
 @every_role
 def test_names_start_with_the_role(role):
     """So that no role takes another one's variable."""
@@ -137,8 +167,10 @@ def test_every_option_is_used(role):
 
 @every_role
 def test_every_option_of_an_option_is_used(role):
-    """In the role, or in the filter that reads the list for it."""
-    text = text_of(role) + "".join(path.read_text() for path in (ROOT / "plugins" / "filter").glob("*.py"))
+    """In the role, or in the filters that read the list for it."""
+    readers = [path for kind in ("filter", "plugin_utils") for path in (ROOT / "plugins" / kind).glob("*.py")]
+    readers.append(ROOT / "plugins/module_utils/_limits.py")
+    text = text_of(role) + "".join(path.read_text() for path in readers)
     for name, about in options(role).items():
         for sub, more in about.get("options", {}).items():
             patterns = [rf"\.{sub}\b", rf"""['"]{sub}['"]""", rf"\bitem\.{sub}\b"]
@@ -165,6 +197,20 @@ def test_entry_points_have_a_file_each(role):
     for name, entry in entry_points(role).items():
         assert (role / "tasks" / f"{name}.yml").exists(), name
         assert entry["short_description"], name
+
+
+@pytest.mark.parametrize("role", PUBLIC, ids=lambda role: role.name)
+def test_entry_points_have_examples_and_a_version(role):
+    entries = entry_points(role)
+    assert len(yaml.safe_load(entries["main"]["examples"])) >= 3
+    for name, entry in entries.items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", entry["version_added"]), name
+        for play in yaml.safe_load(entry["examples"]):
+            used = [given["role"] for given in play.get("roles", [])]
+            tasks = play.get("tasks", []) + play.get("pre_tasks", [])
+            included = [task["ansible.builtin.include_role"] for task in tasks]
+            used += [f"{given['name']} {given['tasks_from']}" for given in included]
+            assert used == [f"emperor.web.{role.name}" + (f" {name}" if name != "main" else "")], play["name"]
 
 
 @every_role

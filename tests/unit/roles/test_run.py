@@ -11,6 +11,7 @@ import json
 import os
 import pwd
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,18 @@ def test_a_missing_release_is_explained(release, missing):
     assert f"{release}/{missing} does not exist; has the app been deployed?" in said
     assert "Traceback" not in said
     assert outcome.stdout == b""
+
+
+def test_systemd_is_told_which_release_runs(release, tmp_path):
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(5)
+        told = call(release, "env", NOTIFY_SOCKET=address)
+        assert systemd.recv(100) == b"STATUS=release 3f2a9c1b-7d04e6aa"
+    assert b"NOTIFY_SOCKET" not in told.stdout
+    done = call(release, "echo", "hello", NOTIFY_SOCKET=f"{address}-gone")
+    assert (done.stdout, b"systemd cannot be told" in done.stderr) == (b"hello\n", True)
 
 
 def test_a_program_that_is_not_there_is_named(release):

@@ -7,7 +7,8 @@ from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.urls import path, reverse
 
-SEEN = ("REMOTE_ADDR", "SERVER_PORT", "HTTP_X_REQUEST_ID", "HTTP_X_FORWARDED_HOST", "SCRIPT_NAME", "PATH_INFO")
+SEEN = ("REMOTE_ADDR", "SERVER_PORT", "SCRIPT_NAME", "PATH_INFO")
+SEEN += ("HTTP_X_REQUEST_ID", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST")
 
 
 def show(request, rest=""):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.plugins.action import ActionBase
-from ansible_collections.emperor.web.plugins.action.django_release import ActionModule, LocalSource, split_login
+from ansible_collections.emperor.web.plugins.action.django_release import ActionModule
 from ansible_collections.emperor.web.plugins.module_utils._source import (
     SourceError,
     file_digest,
@@ -18,6 +18,7 @@ from ansible_collections.emperor.web.plugins.module_utils._source import (
     folder_revision,
     pack_folder,
 )
+from ansible_collections.emperor.web.plugins.plugin_utils._release import LocalSource, split_login
 
 PROJECT = {"manage.py": "", "shop/settings.py": "", "shop/é.py": ""}
 
@@ -215,7 +216,7 @@ def test_a_folder_that_the_host_has_to_build_is_sent_once(action, folder):
     answers = {"changed": False, "wants_archive": True}, {"changed": True, "release": "x"}
     result, host = action({"name": "shop", "source": str(folder)}, *answers)
     assert host.sent == [sorted(PROJECT)]
-    assert [call["archive"] for call in host.calls] == [None, "/remote/tmp/source"]
+    assert [call["archive"] for call in host.calls] == [None, "/remote/tmp/source-0"]
     assert result["changed"] is True
     assert "wants_archive" not in result
 

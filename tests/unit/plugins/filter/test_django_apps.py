@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -251,19 +250,12 @@ def test_what_follows_from_the_domains_is_filled_in():
         "name": "shop",
         "root": "/srv/django/shop",
         "writable": ["/srv/django/shop/shared"],
+        "hidden": ["/srv/django"],
+        "listen": 1024,
+        "limits": {"tasks": 512},
+        "sleep": 0,
     }
     assert given == app(domains=["Shop.example.com", "www.example.com"])  # the user's variable stays as it was
-
-
-def test_the_role_can_rely_on_every_option():
-    """It reads them as attributes, so one that nobody gave has to be there too."""
-    specs = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())
-    options = specs["argument_specs"]["main"]["options"]["django_apps"]["options"]
-    completed = django_apps([app()])[0]
-    text = "".join(path.read_text() for path in ROLE.glob("tasks/*.yml"))
-    used = {name for name in options if re.search(rf"(__app|__django_by_name\[[^]]+\])\.{name}\b", text)}
-    assert {"source", "version", "uwsgi", "health"} <= used
-    assert used <= set(completed)
 
 
 @pytest.mark.parametrize(
@@ -414,3 +406,32 @@ def test_a_health_check_that_can_work():
     assert (complete["probation"], complete["probation_errors"], complete["overlap"]) == (60, 5, False)
     usual = django_apps([app()])[0]
     assert (usual["probation"], usual["probation_errors"], usual["overlap"]) == (0, 3, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"uwsgi": {"buffer-size": 65536}}, "app shop: uwsgi: buffer-size is 65536; give a number from 4096 to 65535"),
+        ({"uwsgi": {"ini": "/tmp/x"}}, "app shop: uwsgi: ini cannot be given: it would load options from elsewhere"),
+        ({"limits": {"cpu": -1}}, "app shop: limits.cpu is -1; give a number from 1 to 100000"),
+        ({"limits": {"tasks": 32}}, "limits.tasks is 32, but two releases side by side need 37"),
+        ({"limits": {"tasks": 40}, "uwsgi": {"processes": 4, "threads": 5}}, "need 45"),
+    ],
+)
+def test_settings_and_limits_that_cannot_work_are_refused(changes, part):
+    with pytest.raises(AnsibleFilterError) as refused:
+        django_apps([app(**changes)])
+    assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "listen", "limits"),
+    [
+        ({"uwsgi": {"listen": 2000, "processes": 2}, "limits": {"tasks": 40, "cpu": None}}, 2000, {"tasks": 40}),
+        ({"uwsgi": {"workers": 50, "threads": 10, "offload-threads": 1}}, 1024, {"tasks": 2210}),
+        ({"uwsgi": {"listen": False}, "limits": {"memory": "1G"}}, None, {"memory": "1G", "tasks": 512}),
+    ],
+)
+def test_the_unit_of_an_app_gets_its_limits(changes, listen, limits):
+    emperor = django_apps([app(**changes)])[0]["emperor"]
+    assert (emperor["listen"], emperor["limits"]) == (listen, limits)

@@ -94,15 +94,18 @@ STATUS = INFO | {
     "by": "ann",
     "revision": "cccc",
     "version": "v3",
+    "asleep": False,
     "maintenance": False,
     "lock": {},
+    "processes": [],
+    "timers": [],
     "health": {"healthy": True, "status": 200, "problem": "", "seconds": 0.01},
     "vassals": [
         {"release": "cccc-3", "answers": True, "paused": False, "workers": 4, "busy": 1, "waiting": 0},
         {"release": "bbbb-2", "answers": False, "paused": False, "workers": 0, "busy": 0, "waiting": 0},
     ],
 }
-ASKED = {"item": {"app": "shop"}, "plan": [{}, {}], "unknown": ["shop.0009_x"]}
+ASKED = {"app": "shop", "plan": [{}, {}], "unknown": ["shop.0009_x"]}
 
 
 def shown(changes: dict, *asked: dict) -> dict[str, str]:
@@ -133,8 +136,10 @@ def test_status():
         ({"health": {"healthy": False, "problem": "/ answers 500"}}, ASKED, "health", "NOT WELL: / answers 500"),
         ({"health": {}}, ASKED, "health", "not asked"),
         ({"vassals": []}, ASKED, "vassals", "none runs"),
-        ({}, {"item": {"app": "blog"}, "plan": []}, "migrations", "not asked"),
-        ({}, {"item": {"app": "shop"}, "msg": "no server\nmore"}, "migrations", "cannot be asked: no server"),
+        ({"vassals": [], "asleep": True}, ASKED, "vassals", "asleep"),
+        ({"vassals": [], "asleep": True, "health": {}}, ASKED, "health", "not asked, as that would wake it"),
+        ({}, {"app": "blog", "plan": []}, "migrations", "not asked"),
+        ({}, {"app": "shop", "msg": "no server\nmore"}, "migrations", "cannot be asked: no server"),
     ],
 )
 def test_what_is_unusual_is_shown(changes, asked, label, text):

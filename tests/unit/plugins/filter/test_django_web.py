@@ -64,6 +64,7 @@ SITE = {
     "name": "shop",
     "domains": DOMAINS,
     "root": "/srv/django/shop",
+    "socket": "",
     "static_url": "/static/",
     "media_url": "/media/",
     "media_root": SHARED,
@@ -85,16 +86,21 @@ SITE = {
 
 
 def check(**facts) -> dict:
-    """The result of one item of the loop with django_check."""
-    return {"item": {"path": RELEASE, "item": "shop"}, "project": FACTS | facts}
+    """What django_check returns."""
+    return {"app": "shop", "project": FACTS | facts}
 
 
 def web(*checks: dict, **options) -> dict:
-    return django_web(django_apps([{"name": "shop", "source": "x", "domains": DOMAINS} | options]), list(checks))
+    apps = django_apps([{"name": "shop", "source": "x", "domains": DOMAINS} | options])
+    return django_web(apps, [{"app": "shop", "path": RELEASE}], list(checks))
 
 
 def test_a_project_that_follows_its_environment_needs_no_links():
-    assert web(check()) == {"sites": [SITE], "links": []}
+    assert web(check()) == {"sites": [SITE], "links": [], "misplaced": []}
+
+
+def test_an_app_that_sleeps_is_asked_where_systemd_listens():
+    assert web(check(), sleep=900)["sites"] == [SITE | {"socket": "/run/emperor/shop.wake"}]
 
 
 def test_options_of_the_app_reach_its_site():
@@ -127,6 +133,21 @@ def test_folders_inside_a_release_are_led_to_where_they_belong(facts, links, med
     assert result["sites"] == [SITE | {"media_root": media_root}]
 
 
+@pytest.mark.parametrize(
+    ("name", "misplaced"),
+    [
+        (f"{RELEASE}/src/db.sqlite3", True),
+        ("/srv/django/shop/shared/db.sqlite3", False),
+        (None, False),  # a server's, which has no path
+    ],
+)
+def test_a_database_inside_a_release_is_told(name, misplaced):
+    base = {"alias": "default", "engine": "x"} | ({"name": name} if name else {})
+    told = web(check(databases=[base]))["misplaced"]
+    expected = f"app shop: the SQLite database {name} is inside a release, where the next one would not find it"
+    assert [text.startswith(expected) for text in told] == [True] * misplaced
+
+
 def test_nginx_waits_longer_than_uwsgi():
     assert web(check(), uwsgi={"harakiri": 300})["sites"][0]["read_timeout"] == 305
 
@@ -140,12 +161,12 @@ def test_files_of_an_app_below_a_path_are_there_too():
 
 def test_sites_are_known_before_there_is_a_build():
     apps = django_apps([{"name": "shop", "source": "x", "domains": DOMAINS}])
-    assert django_web(apps) == {"sites": [SITE], "links": []}
+    assert django_web(apps) == {"sites": [SITE], "links": [], "misplaced": []}
 
 
 def test_a_project_without_uploads_has_no_place_for_them():
     result = web(check(media_url="/", media_root=""))
-    assert result == {"sites": [SITE | {"media_url": "", "media_root": ""}], "links": []}
+    assert result == {"sites": [SITE | {"media_url": "", "media_root": ""}], "links": [], "misplaced": []}
 
 
 def test_files_on_other_servers_are_not_served_here():
@@ -154,18 +175,16 @@ def test_files_on_other_servers_are_not_served_here():
 
 
 def test_a_release_that_check_mode_could_not_ask_is_what_most_projects_are():
-    unbuilt = {"item": {"path": RELEASE, "item": "shop"}, "predicted": False, "changed": False}
-    assert web(unbuilt) == {"sites": [SITE], "links": []}
+    unbuilt = {"app": "shop", "predicted": False, "changed": False}
+    assert web(unbuilt) == {"sites": [SITE], "links": [], "misplaced": []}
 
 
 def test_each_app_has_its_own_site():
     names = ("shop", "blog")
     apps = django_apps([{"name": name, "source": "x", "domains": [f"{name}.example.com"]} for name in names])
-    checks = [
-        {"item": {"path": f"/srv/django/{name}/releases/x"}, "project": FACTS | {"static_url": f"/{name}/"}}
-        for name in names
-    ]
-    sites = django_web(apps, checks)["sites"]
+    sources = [{"app": name, "path": f"/srv/django/{name}/releases/x"} for name in names]
+    checks = [check(static_url=f"/{name}/") | {"app": name} for name in reversed(names)]
+    sites = django_web(apps, sources, checks)["sites"]
     assert [(site["name"], site["domains"], site["static_url"]) for site in sites] == [
         ("shop", ["shop.example.com"], "/shop/"),
         ("blog", ["blog.example.com"], "/blog/"),

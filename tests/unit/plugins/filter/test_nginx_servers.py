@@ -43,6 +43,22 @@ def test_options_that_are_left_out_have_the_documented_defaults():
     assert servers(site(rate_limit={"rate": "5r/m"}))[0]["rate_limit"] == {"rate": "5r/m", "burst": burst}
 
 
+def test_a_site_is_asked_at_its_live_release_unless_told_otherwise():
+    found = servers(site(), site(name="wiki", domains=["wiki.example.com"], socket="/run/emperor/wiki.wake"))
+    assert [server["socket"] for server in found] == ["/srv/django/shop/current/live.sock", "/run/emperor/wiki.wake"]
+
+
+def test_an_absent_site_is_no_server_and_another_app_of_its_domains_becomes_one():
+    found = servers({"name": "shop", "state": "absent"}, site(name="blog", path="/blog/"))
+    assert [(server["name"], server["mounts"]) for server in found] == [("blog", [])]
+
+
+@pytest.mark.parametrize("lacking", ["domains", "root"])
+def test_a_site_without_what_it_needs_is_refused(lacking):
+    expected = f"site shop has no {lacking}, which only one with state: absent can do without"
+    assert expected in refusal(site(**{lacking: None}))
+
+
 def test_sites_of_equal_domains_are_one_server():
     blog, wiki = site(name="blog", path="/blog/"), site(name="my-wiki", path="/wiki/x/", tls=False)
     other = site(name="other", domains=["other.example.com"], path="/only/")
@@ -93,6 +109,18 @@ def test_nobody_is_trusted_by_everybody(network):
     assert f"nginx_trusted_proxies has {network}, by which every visitor could claim" in refusal(
         trusted_proxies=[network]
     )
+
+
+def test_the_proxy_protocol_is_for_load_balancers_that_are_known():
+    assert servers(site(), proxy_protocol=True)
+    assert "nginx_proxy_protocol needs nginx_trusted_proxies, the networks of the load balancer" in refusal(
+        site(), proxy_protocol=True, trusted_proxies=[]
+    )
+
+
+def test_the_proxy_protocol_is_not_for_http3():
+    assert servers(site(), http3=True)
+    assert "nginx_proxy_protocol and nginx_http3 do not go together" in refusal(site(), proxy_protocol=True, http3=True)
 
 
 @pytest.mark.parametrize("network", ["10.0.0.1/16", "balancer.example.com", "10.0.0.0/33", ""])

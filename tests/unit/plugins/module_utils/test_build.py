@@ -19,13 +19,13 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import _build, _files, _git, _process, _prune
-from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive, served_python
+from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive
+from ansible_collections.emperor.web.plugins.module_utils._module_django_release import ARGUMENTS
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, UserError
 from ansible_collections.emperor.web.plugins.module_utils._prune import prune, remove
 from ansible_collections.emperor.web.plugins.module_utils._release import Manifest
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
-from ansible_collections.emperor.web.plugins.modules.django_release import ARGUMENTS
 
 MYSELF = pwd.getpwuid(os.geteuid()).pw_name
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -356,16 +356,6 @@ def test_user_and_group_have_to_exist_outside_check_mode(app, changes):
     with pytest.raises(UserError, match="the app's user and the web server's group have to exist first"):
         app.present(**changes)
     assert not app.root.exists()
-
-
-@pytest.mark.parametrize(
-    ("installed", "said", "expected"),
-    [(None, "", None), ("/usr/bin/uwsgi", "3.12.3\n", "3.12"), ("/usr/bin/uwsgi", "", None)],
-)
-def test_the_python_of_uwsgi(monkeypatch, installed, said, expected):
-    monkeypatch.setattr(_build.shutil, "which", lambda _name: installed)
-    monkeypatch.setattr(_build, "run", lambda argv, **_options: Result(argv, 0, said, ""))
-    assert served_python() == expected
 
 
 # Archives.

@@ -15,9 +15,11 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _config_set, _config_swap
+from ansible_collections.emperor.web.plugins.module_utils import _config_service, _config_set, _config_swap
+from ansible_collections.emperor.web.plugins.module_utils._config_service import Service
 from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Daemon, Wanted
 from ansible_collections.emperor.web.plugins.module_utils._config_swap import Swap, unfinished, work_folder
+from ansible_collections.emperor.web.plugins.module_utils._process import Result
 
 
 class Host:
@@ -542,3 +544,80 @@ def test_a_daemon_that_does_not_run_has_no_workers_to_wait_for(host, daemon):
     children.unlink()
     deploy(wanted(Wanted("a.conf", "a\n")))
     assert "a.conf" in host.state()
+
+
+# A service that does not run.
+
+
+@pytest.fixture
+def systemd(host, monkeypatch) -> list[str]:
+    """A stopped service that does not start where a file has the word TAKEN; the starts, and what came of each."""
+    starts: list[str] = []
+
+    def run(argv: list[str], **_options) -> Result:
+        rc, said = 0, ""
+        if argv[1] == "show":
+            said = "LoadState=loaded\nActiveState=inactive\nUnitFileState=enabled\n"
+        elif argv[1] in ("start", "restart"):
+            rc = int(any("TAKEN" in text for _mode, text in host.state().values()))
+            starts.append(f"{argv[1]} {rc}")
+        elif argv[0] == "journalctl":
+            said = "address in use\n"
+        return Result(argv, rc, said, "")
+
+    monkeypatch.setattr(_config_service, "run", run)
+    return starts
+
+
+def test_a_stopped_service_is_started_in_place_of_a_reload(host, systemd):
+    config = host.wanted(Wanted("a.conf", "a\n"), service=Service("daemon"))
+    assert deploy(config) == ["a.conf"]
+    assert (systemd, host.reloads()) == (["start 0"], 0)
+    # From then on it runs.
+    assert deploy(ConfigSet(str(host.root), [Wanted("a.conf", "b\n")], config.daemon)) == ["a.conf"]
+    assert (systemd, host.reloads()) == (["start 0"], 1)
+
+
+def test_files_that_it_does_not_start_with_are_taken_back_and_it_runs_with_those_before(host, systemd):
+    before = host.state()
+    for run in (1, 2):
+        config = host.wanted(Wanted("a.conf", "TAKEN\n"), service=Service("daemon"))
+        with pytest.raises(
+            ConfigError,
+            match="daemon did not start with these files; those before are back, and it runs with them. Its last lines:"
+            "\naddress in use\nMend",
+        ):
+            deploy(config)
+        assert (host.state(), systemd) == (before, ["start 1", "restart 0"] * run)
+    assert host.reloads() == 0
+
+
+def test_files_are_taken_back_as_well_when_it_starts_with_none(host, systemd):
+    host.write("mine.conf", "TAKEN\n")
+    before = host.state()
+    with pytest.raises(ConfigError, match="those before are back, and it does not start with them either. Its last"):
+        deploy(host.wanted(Wanted("a.conf", "a\n"), service=Service("daemon")))
+    assert (host.state(), systemd) == (before, ["start 1", "restart 1"])
+
+
+def test_with_files_that_are_not_valid_it_is_not_started(host, systemd):
+    with pytest.raises(ConfigError, match="not valid and was not put in place"):
+        deploy(host.wanted(Wanted("a.conf", "BROKEN\n"), service=Service("daemon")))
+    assert systemd == []
+
+
+def test_a_run_that_was_killed_before_the_start_is_completed(host, killed, systemd):
+    killed.daemon = replace(killed.daemon, service=Service("daemon"))
+    assert deploy(killed) == ["conf.d/a.conf", "conf.d/b.conf"]
+    assert (systemd, host.reloads()) == (["start 0"], 0)
+
+
+def test_a_run_that_was_killed_at_a_start_that_fails_is_put_back(host, systemd):
+    before = host.state()
+    config = host.wanted(Wanted("a.conf", "TAKEN\n"), service=Service("daemon"))
+    swap = Swap(config.root, config.changes())
+    swap.begin()
+    swap.make()
+    with pytest.raises(ConfigError, match="those before are back, and it runs with them"):
+        deploy(config)
+    assert host.state() == before

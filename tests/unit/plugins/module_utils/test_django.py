@@ -18,8 +18,16 @@ from ansible_collections.emperor.web.plugins.module_utils import (
     _django_migrate,
     _django_migration_guard,
 )
+from ansible_collections.emperor.web.plugins.module_utils import (
+    _module_django_check as django_check,
+)
+from ansible_collections.emperor.web.plugins.module_utils import (
+    _module_django_collectstatic as django_collectstatic,
+)
+from ansible_collections.emperor.web.plugins.module_utils import (
+    _module_django_migrate as django_migrate,
+)
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule, explain, program
-from ansible_collections.emperor.web.plugins.modules import django_check, django_collectstatic, django_migrate
 
 
 def error(kind: str, message: str, missing: str | None = None) -> dict:

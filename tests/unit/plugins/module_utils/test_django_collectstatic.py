@@ -15,15 +15,16 @@ import time
 import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import django
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _django_collectstatic
+from ansible_collections.emperor.web.plugins.module_utils import _django_collectstatic, _django_static_compress
 from ansible_collections.emperor.web.plugins.module_utils._django_static_state import NAME
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import staticfiles_storage
-from django.core.files.storage import storages
+from django.core.files.storage import InvalidStorageError, storages
 from django.core.management import call_command
 from django.test.utils import override_settings
 from django.utils.functional import empty
@@ -113,6 +114,24 @@ def no_collection():
 
 def changes(answer: dict) -> dict:
     return {name: answer[name] for name in LISTS}
+
+
+@pytest.mark.parametrize("content", [b'{"paths": {', b"[]", b"\xff", b'{"version": "9"}', b""])
+def test_a_manifest_that_cannot_be_read_is_written_anew(project, content):
+    project.storage = MANIFEST
+    project.write({"a.css": "a {}"}).collect()
+    before = project.tree()
+    (project.target / "staticfiles.json").write_bytes(content)
+    predicted = project.collect(check=True)
+    assert changes(predicted) == {"added": [], "modified": ["staticfiles.json"], "deleted": []}
+    assert project.collect() == predicted
+    assert project.tree() == before
+
+
+def test_what_else_is_wrong_with_the_storage_is_told(project):
+    project.storage = "django.contrib.staticfiles.storage.ManifestStaticFilesStorages"
+    with pytest.raises(InvalidStorageError, match="ManifestStaticFilesStorages"):
+        project.write({"a.css": "a {}"}).collect()
 
 
 NAMES = ["a.css", "b.js", "d/a.css", "d/e/c.txt", "x.png"]
@@ -386,6 +405,18 @@ def test_a_missing_library_is_told_and_the_others_are_used(project, monkeypatch)
     answer = project.write({"a.css": BIG}).collect(precompress=["gzip", "brotli"])
     assert answer["added"] == ["a.css", "a.css.gz"]
     assert "the package brotli is not in the app's virtual environment" in answer["warnings"][0]
+
+
+def test_zstd_comes_from_the_package_or_from_python(monkeypatch):
+    modules = __import__("sys").modules
+    for missing in ("zstandard", "compression.zstd"):
+        monkeypatch.setitem(modules, missing, None)
+    functions, _versions, warnings = _django_static_compress.methods(["zstd"])
+    assert not functions and "the package zstandard is not in" in warnings[0]
+    own = SimpleNamespace(compress=lambda data, level: b"%d %s" % (level, data), zstd_version="1.5.7")
+    monkeypatch.setitem(modules, "compression.zstd", own)
+    functions, versions, warnings = _django_static_compress.methods(["zstd"])
+    assert (functions["zstd"](b"text"), versions, warnings) == (b"19 text", {"zstd": "1.5.7"}, [])
 
 
 def test_a_killed_run_leaves_nothing_for_good(project):

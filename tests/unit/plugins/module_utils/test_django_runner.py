@@ -20,10 +20,11 @@ from ansible_collections.emperor.web.plugins.module_utils import (
     _django_migrate,
     _django_runner,
 )
+from ansible_collections.emperor.web.plugins.module_utils import _module_django_migrate as django_migrate
 from ansible_collections.emperor.web.plugins.module_utils._django_runner import describe, reply
-from ansible_collections.emperor.web.plugins.modules import django_collectstatic, django_migrate
+from ansible_collections.emperor.web.plugins.module_utils._django_static_parts import STATIC_PARTS
 
-FILES = [_django_check, _django_migrate, _django_collectstatic, *django_migrate.PARTS, *django_collectstatic.PARTS]
+FILES = [_django_check, _django_migrate, _django_collectstatic, *django_migrate.PARTS, *STATIC_PARTS]
 
 
 @pytest.mark.parametrize("part", [_django_runner, *FILES])

@@ -9,8 +9,13 @@ import stat
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _emperor
-from ansible_collections.emperor.web.plugins.module_utils._emperor import Emperor, EmperorError, run_units
+from ansible_collections.emperor.web.plugins.module_utils import _emperor, _limits
+from ansible_collections.emperor.web.plugins.module_utils._emperor import (
+    Emperor,
+    EmperorError,
+    hold_to_limits,
+    run_units,
+)
 from ansible_collections.emperor.web.plugins.module_utils._process import Result
 
 UNIT = "uwsgi-emperor@shop.service"
@@ -157,3 +162,110 @@ def test_a_unit_that_does_not_start(host):
     host.units["fails"] = GOOD | {"ActiveState": "failed"}
     with pytest.raises(EmperorError, match="it failed"):
         run_units(["fails"], False, reload=False)
+
+
+# Limits.
+
+RUNS = GOOD | {"ControlGroup": "/system.slice/x", "MainPID": "4711", "MemoryMax": "1000000000", "MemorySwapMax": "x"}
+WANTED = {"memory": "infinity", "cpu": 50, "tasks": 64, "open_files": 1024}
+IN_FORCE = {"memory": None, "memory_swap": None, "cpu": 50, "tasks": 64, "open_files": 1024}
+
+
+@pytest.fixture
+def kernel(host, monkeypatch):
+    """What the kernel says, in the order in which it is asked, the last for good; and the controllers it lacks."""
+    state = SimpleNamespace(said=[], missing=[], removed=[])
+
+    def in_force(group, pid):
+        assert (group, pid) == ("/system.slice/x", 4711)
+        return IN_FORCE | (state.said.pop(0) if len(state.said) > 1 else state.said[0])
+
+    monkeypatch.setattr(_emperor, "in_force", in_force)
+    monkeypatch.setattr(_emperor, "missing_controllers", lambda: state.missing)
+    monkeypatch.setattr(_emperor, "set_open_files", lambda *arguments: host.ran.append(f"open files {arguments}"))
+    monkeypatch.setattr(_emperor.shutil, "rmtree", lambda path, **_options: state.removed.append(path))
+    monkeypatch.setattr(_emperor, "_LIMITS_SECONDS", 0.3)
+    monkeypatch.setattr(_limits, "most_files", lambda _pid: 1024)
+    host.units[UNIT] = dict(RUNS)
+    return state
+
+
+def held(dry_run=False, before=None, **limits):
+    return hold_to_limits([Emperor("shop", limits=WANTED | limits)], dry_run, before or {})
+
+
+def test_limits_that_are_in_force_are_left_alone(host, kernel):
+    kernel.said = [{}]
+    assert held() == ([], {"shop": IN_FORCE}, [])
+    assert len(host.ran) == 1
+
+
+def test_what_a_daemon_reload_alone_has_put_right_is_told(host, kernel):
+    kernel.said = [{}]
+    before = {"shop": IN_FORCE | {"tasks": 512}}
+    assert held(before=before) == ([f"{UNIT} held to its limits (tasks)"], {"shop": IN_FORCE}, [])
+    assert not [command for command in host.ran if "set-property" in command]
+
+
+def test_a_limit_is_put_in_force_and_read_back(host, kernel):
+    kernel.said = [{"tasks": 512}, {"tasks": 512}, {}]
+    assert held(dry_run=True) == (
+        [f"{UNIT} held to its limits (tasks)"],
+        {"shop": IN_FORCE | {"tasks": 512}},
+        [],
+    )
+    assert len(host.ran) == 1, "check mode only looks"
+    kernel.said = [{"tasks": 512}, {"tasks": 512}, {}]
+    assert held() == ([f"{UNIT} held to its limits (tasks)"], {"shop": IN_FORCE}, [])
+    words = "MemoryMax=infinity MemorySwapMax=infinity CPUQuota=50% TasksMax=64"
+    assert f"systemctl set-property --runtime {UNIT} {words}" in host.ran
+    assert kernel.removed == [f"/run/systemd/system.control/{UNIT}.d"]
+    assert host.ran[-2:] == ["systemctl daemon-reload", "open files ('/system.slice/x', 4711, 1024)"]
+    assert not [command for command in host.ran if "restart" in command]
+
+
+def test_a_limit_that_the_host_has_no_controller_for_is_named(host, kernel):
+    kernel.said, kernel.missing = [{"tasks": None, "cpu": None}], ["cpu", "pids"]
+    done, found, warnings = held()
+    assert done == [] and found["shop"]["tasks"] is None
+    assert warnings == [
+        "limits.cpu of shop is not in force: systemd has no cgroup controller cpu on this host",
+        "limits.tasks of shop is not in force: systemd has no cgroup controller pids on this host; "
+        "the processes of the app's user are counted in its place",
+    ]
+    assert len(host.ran) == 1
+
+
+def test_a_limit_that_stays_another_one_is_named(kernel):
+    kernel.said = [{"cpu": 10}]
+    assert held()[2] == [
+        "limits.cpu of shop is not in force: the kernel has another value; "
+        "see systemctl cat and systemctl show of the unit"
+    ]
+
+
+def test_more_open_files_than_the_host_allows_are_named(kernel):
+    kernel.said = [{}]
+    assert held(open_files=5000)[2] == [
+        "limits.open_files of shop is not in force: it is more than this host allows, or cannot be changed before the "
+        "Emperor starts again"
+    ]
+
+
+def test_an_emperor_that_does_not_run_has_no_limits_to_read(host, kernel):
+    host.units[UNIT] |= {"ActiveState": "failed"}
+    assert held() == ([], {}, [])
+    assert hold_to_limits([], False, {}) == ([], {}, [])
+
+
+def test_the_unit_has_the_limits_and_hides_the_others(emperor, monkeypatch):
+    monkeypatch.setattr(_emperor, "missing_controllers", lambda: ["pids"])
+    emperor.hidden, emperor.limits = ["/srv/django"], {"memory": "1G"}
+    emperor.writable = ["/srv/django/shop/shared", "/srv/django/common", "/data"]
+    lines = emperor.additions().splitlines()
+    assert {"MemoryMax=1G", "TasksMax=512", "LimitNPROC=512", "TemporaryFileSystem=/srv/django:ro"} <= set(lines)
+    assert [line for line in lines if line.startswith("BindPaths")] == [
+        "BindPaths=-/srv/django/shop",
+        "BindPaths=-/srv/django/shop/shared",
+        "BindPaths=-/srv/django/common",
+    ]

@@ -14,6 +14,7 @@ from ansible_collections.emperor.web.plugins.module_utils._files import (
     ensure_directory,
     explain_os_error,
     full,
+    has_mode,
     read_text,
     replace_link,
     write_atomic,
@@ -162,6 +163,15 @@ def test_a_file_system_without_room_is_found(tmp_path, monkeypatch, room, files,
     state = SimpleNamespace(f_bavail=room // 4096, f_frsize=4096, f_files=files, f_favail=inodes)
     monkeypatch.setattr(os, "statvfs", lambda _path: state)
     assert full(str(tmp_path)) == [f"the file system of {tmp_path} {text}" for text in said]
+
+
+def test_permissions_are_exact_and_nothing_has_none(tmp_path):
+    path = tmp_path / "file"
+    path.touch(mode=0o600)
+    assert has_mode(str(path), 0o600)
+    assert not has_mode(str(path), 0o640)
+    assert not has_mode(str(path / "below"), 0o600)
+    assert not has_mode(str(tmp_path / "missing"), 0o600)
 
 
 def test_a_folder_that_is_not_there_is_not_full(tmp_path):

@@ -268,6 +268,24 @@ def test_for_a_run(lock, mine):
     assert lock.holder(), "a task gives back only what it took"
 
 
+def test_for_the_last_task_of_a_run(lock, mine):
+    last = {"lock": "last", "holder": asdict(mine)}
+    with pytest.raises(Failed, match="not this run's any more"), locked(module(**last), lock.root):
+        pass
+    lock.acquire(mine)
+    with locked(module(check=True, **last), lock.root):
+        pass
+    with pytest.raises(ZeroDivisionError), locked(module(**last), lock.root):
+        raise ZeroDivisionError
+    assert lock.holder(), "the run may have something to put right"
+    with locked(module(**last), lock.root):
+        assert lock.holder().token == mine.token
+    assert lock.holder() is None
+    with locked(module(**last), lock.root, take=True):
+        assert lock.holder().token == mine.token
+    assert lock.holder() is None
+
+
 def test_another_run_is_named(lock):
     lock.acquire(ELSEWHERE)
     with pytest.raises(Failed) as failed, locked(module(), lock.root):

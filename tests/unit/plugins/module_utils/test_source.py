@@ -24,6 +24,8 @@ from ansible_collections.emperor.web.plugins.module_utils._source import (
     unpack,
 )
 
+from ...folders import tree, write
+
 
 @pytest.mark.parametrize(
     ("source", "expected"),
@@ -56,18 +58,6 @@ def test_kind(source, expected):
 
 
 # Folders.
-
-
-def write(folder, files):
-    """Write a folder of files; a value that starts with -> is a link, one that starts with #! is executable."""
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if content.startswith("->"):
-            path.symlink_to(content[2:])
-        else:
-            path.write_text(content)
-            path.chmod(0o755 if content.startswith("#!") else 0o644)
 
 
 def test_a_git_work_tree_gives_what_git_does_not_ignore(repository):
@@ -146,18 +136,6 @@ def test_names_and_contents_cannot_be_exchanged(tmp_path):
 
 
 # Archives.
-
-
-def tree(folder) -> dict[str, str]:
-    """A folder in the form that write() takes."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.is_symlink():
-            found[name] = f"->{os.readlink(path)}"
-        elif path.is_file():
-            found[name] = path.read_text()
-    return found
 
 
 def tar_of(path, *members, compression="gz"):

@@ -496,6 +496,7 @@ def test_a_release_that_is_live_alone_needs_nothing(stage, emperor, live):
     [
         pytest.param(lambda stage: (stage.vassals / f"{OLD}.ini").write_text("[uwsgi]\n"), id="its file was edited"),
         pytest.param(lambda stage: (stage.vassals / f"{OLD}.ini").unlink(), id="its file is gone"),
+        pytest.param(lambda stage: (stage.vassals / f"{OLD}.ini").chmod(0o666), id="anybody may edit its file"),
         pytest.param(lambda stage: os.unlink(stage.layout.current), id="current is gone"),
         pytest.param(lambda stage: (stage.vassals / "other.ini").write_text("x"), id="another vassal runs"),
     ],
@@ -516,6 +517,16 @@ def test_a_live_release_is_asked_whether_it_is_well(stage, emperor, live, web_se
     result = stage.switch(OLD, confirm=web_server.url).confirm_live()
     assert result["served"] == OLD
     assert [name for name, _variables in emperor.asked] == [OLD]
+
+
+def test_an_app_that_sleeps_is_not_asked_and_one_that_has_to_change_is_woken(stage, emperor, live, monkeypatch):
+    woken = []
+    monkeypatch.setattr(Vassals, "wake", lambda vassals: woken.append(vassals.app))
+    monkeypatch.setattr(Vassals, "is_asleep", lambda _vassals: True)
+    assert stage.switch(OLD).confirm_live()["served"] == ""
+    assert (emperor.asked, woken) == ([], [])
+    stage.switch().go()
+    assert woken == ["shop"]
 
 
 def test_a_live_release_that_is_ill_fails_and_stays(stage, emperor, live):

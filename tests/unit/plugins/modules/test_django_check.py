@@ -9,9 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.emperor.web.plugins.module_utils import _module_django_check as django_check
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
-from ansible_collections.emperor.web.plugins.modules import django_check
-from ansible_collections.emperor.web.plugins.modules.django_check import deployment_errors, sentence, serious
+from ansible_collections.emperor.web.plugins.module_utils._django_static_parts import static_code
+from ansible_collections.emperor.web.plugins.module_utils._module_django_check import (
+    deployment_errors,
+    sentence,
+    serious,
+)
 
 GOOD = {"debug": False, "insecure_key": False, "insecure_key_reason": "", "allowed_hosts": ["shop.example.com"]}
 
@@ -80,7 +85,7 @@ def project(monkeypatch):
     """What the project answers; keeps what it was asked."""
     asked = []
 
-    def ask(_self, action, **job):
+    def ask(_self, action, *_parts, **job):
         asked.append((action.__name__.rpartition("_")[2], job))
         return {"messages": list(project.messages), "project": GOOD | project.facts}
 
@@ -102,7 +107,13 @@ def test_a_good_project_passes_and_nothing_changes(run_module, project, check):
 def test_the_options_reach_the_project(run_module, project):
     given = {"deploy": True, "tags": ["models"], "databases": ["default"], "wsgi": "shop.wsgi:application"}
     run_module(django_check, ARGUMENTS | given)
-    assert project.asked == [("check", given)]
+    assert project.asked == [("check", given | {"foresee": []})]
+
+
+def test_what_others_would_do_is_asked_for_with_the_options_that_they_get(run_module, project):
+    run_module(django_check, ARGUMENTS | {"foresee": ["collectstatic"], "precompress": ["gzip"]})
+    asked = project.asked[0][1]
+    assert asked.items() >= {"foresee": ["collectstatic"], "precompress": ["gzip"], "code": static_code()}.items()
 
 
 def test_serious_messages_fail_with_all_of_them(run_module, project):

@@ -8,9 +8,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.emperor.web.plugins.module_utils import _module_django_collectstatic as django_collectstatic
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
-from ansible_collections.emperor.web.plugins.modules import django_collectstatic
-from ansible_collections.emperor.web.plugins.modules.django_collectstatic import diff_of
+from ansible_collections.emperor.web.plugins.module_utils._django_static_parts import STATIC_PARTS, static_code
+from ansible_collections.emperor.web.plugins.module_utils._module_django_collectstatic import diff_of
 
 ARGUMENTS = {"project": "/srv/x", "settings": "shop.settings", "python": sys.executable}
 NOTHING = {
@@ -55,7 +56,7 @@ def project(monkeypatch):
     project = SimpleNamespace(answer={}, asked=[])
 
     def ask(_self, action, *parts, **job):
-        assert parts == django_collectstatic.PARTS
+        assert parts == STATIC_PARTS
         project.asked.append((action.__name__.rpartition("_")[2], job))
         return NOTHING | {"warnings": []} | project.answer
 
@@ -80,7 +81,7 @@ def test_changed_is_what_differs(run_module, project, answer, changed, check):
 def test_the_options_reach_the_project(run_module, project):
     given = {"clear": True, "link": True, "ignore": ["*.scss"], "prune": True, "precompress": [], "skip_checks": True}
     run_module(django_collectstatic, ARGUMENTS | given)
-    assert project.asked == [("collectstatic", given | {"code": django_collectstatic.code()})]
+    assert project.asked == [("collectstatic", given | {"code": static_code()})]
 
 
 def test_links_are_not_compressed(run_module, project):

@@ -8,9 +8,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.emperor.web.plugins.module_utils import _module_django_migrate as django_migrate
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
-from ansible_collections.emperor.web.plugins.modules import django_migrate
-from ansible_collections.emperor.web.plugins.modules.django_migrate import diff_of
+from ansible_collections.emperor.web.plugins.module_utils._module_django_migrate import diff_of
 
 ARGUMENTS = {"project": "/srv/x", "settings": "shop.settings", "python": sys.executable}
 

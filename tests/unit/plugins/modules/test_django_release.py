@@ -8,15 +8,15 @@ import json
 import os
 
 import pytest
+from ansible_collections.emperor.web.plugins.module_utils import _module_django_release as django_release
 from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive
 from ansible_collections.emperor.web.plugins.module_utils._git import CannotTell
 from ansible_collections.emperor.web.plugins.module_utils._lock import Holder, Lock
+from ansible_collections.emperor.web.plugins.module_utils._module_django_release import difference
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
-from ansible_collections.emperor.web.plugins.modules import django_release
-from ansible_collections.emperor.web.plugins.modules.django_release import difference
 
 GIT = {"name": "shop", "source": "https://github.com/acme/shop.git"}
 BUILT = {
@@ -221,6 +221,18 @@ def test_a_task_keeps_no_lock(run_module, builder, tmp_path):
     for state in ("present", "pruned"):
         run_module(django_release, GIT | {"root": str(tmp_path), "state": state})
         assert Lock("shop", str(tmp_path)).holder() is None
+
+
+def test_the_last_task_of_a_run_gives_the_lock_back_if_it_succeeds(run_module, builder, tmp_path, monkeypatch):
+    lock = Lock("shop", str(tmp_path))
+    lock.acquire(Holder(**HOLDER))
+    last = {"name": "shop", "root": str(tmp_path), "holder": HOLDER, "state": "pruned", "lock": "last"}
+    with monkeypatch.context() as patch:
+        patch.setattr(django_release, "prune", lambda *_arguments, **_more: os.stat("/nowhere"))
+        assert "/nowhere" in run_module(django_release, last)["msg"]
+    assert lock.holder().token == "f00d"
+    assert run_module(django_release, last)["changed"] is False
+    assert lock.holder() is None
 
 
 def test_check_mode_neither_needs_nor_takes_the_lock(run_module, builder, tmp_path):

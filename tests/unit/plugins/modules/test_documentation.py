@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def test_examples_use_options_that_there_are(name, monkeypatch):
     tasks = yaml.safe_load(module_of(name).EXAMPLES)
     assert len(tasks) >= 3
     for task in tasks:
-        arguments = task[f"emperor.web.{name}"]
+        arguments = task[f"emperor.web.{name}"] or {}
         assert task["name"][0].isupper()
         assert set(arguments) <= set(documented)
         assert required <= set(arguments)
@@ -138,5 +139,6 @@ def test_every_module_says_what_it_promises(name):
     found = documentation(name)
     assert {"check_mode", "diff_mode", "idempotent", "platform"} <= set(found["attributes"])
     assert found["module"] == name
+    assert re.fullmatch(r"\d+\.\d+\.\d+", found["version_added"])
     assert found["short_description"][0].isupper()
     assert not found["short_description"].endswith(".")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils import _files
+from ansible_collections.emperor.web.plugins.module_utils import _config_service, _files
 from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, Wanted
 from ansible_collections.emperor.web.plugins.module_utils._config_swap import Change, State, Swap, work_folder
+from ansible_collections.emperor.web.plugins.module_utils._process import Result
 from ansible_collections.emperor.web.plugins.modules import nginx_config
 from ansible_collections.emperor.web.plugins.modules.nginx_config import diff_of, wanted_file
 
@@ -215,3 +216,66 @@ def test_a_name_that_nobody_asks_for_is_no_reason_to_refuse(run_module, nginx, t
     (tmp_path / "test").write_text(f"#!/bin/sh\n[ ! -e $1/a ] || echo 'conflicting server name \"{name}\"' >&2\n")
     result = run_module(nginx_config, nginx | {"files": [{"path": "a", "content": "a\n"}]})
     assert result["changed" if taken else "failed"]
+
+
+# The service.
+
+
+@pytest.fixture
+def unit(monkeypatch) -> dict[str, str]:
+    """What systemd says of a service that is stopped and disabled, until it is told otherwise."""
+    unit = {"LoadState": "loaded", "ActiveState": "inactive", "UnitFileState": "disabled"}
+
+    def run(argv: list[str], **_options) -> Result:
+        if argv[1] == "start":
+            unit["ActiveState"] = "active"
+        if argv[1] == "enable":
+            unit["UnitFileState"] = "enabled"
+        return Result(argv, 0, "".join(f"{name}={value}\n" for name, value in unit.items()), "")
+
+    monkeypatch.setattr(_config_service, "run", run)
+    return unit
+
+
+@pytest.mark.parametrize("files", [[], [{"path": "a", "content": "a\n"}]], ids=["files as they are", "files to change"])
+def test_check_mode_foretells_what_is_done_to_the_service(run_module, nginx, unit, files, tmp_path):
+    arguments = nginx | {"files": files, "service": "nginx"}
+    foretold = run_module(nginx_config, arguments, check=True)
+    assert unit["ActiveState"] == "inactive"
+    assert unit["UnitFileState"] == "disabled"
+    real = run_module(nginx_config, arguments)
+    again = run_module(nginx_config, arguments)
+    assert [result["changed"] for result in (foretold, real, again)] == [True, True, False]
+    assert [result["service_changes"] for result in (foretold, real, again)] == [["enabled", "started"]] * 2 + [[]]
+    assert foretold["diff"] == real["diff"]
+    assert (real["diff"][-1]["before"], real["diff"][-1]["after"]) == (
+        "not enabled\nnot started\n",
+        "enabled\nstarted\n",
+    )
+    assert again["diff"] == []
+    assert not (tmp_path / "reloads").exists()
+
+
+def test_a_service_that_is_not_named_is_left_alone(run_module, nginx, unit):
+    before = dict(unit)
+    result = run_module(nginx_config, nginx | {"files": [{"path": "a", "content": "a\n"}]})
+    assert "service_changes" not in result
+    assert unit == before
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_masked_service_is_refused_before_anything_is_changed(run_module, nginx, unit, check):
+    unit |= {"LoadState": "masked", "UnitFileState": "masked"}
+    before = state(nginx)
+    arguments = nginx | {"files": [{"path": "a", "content": "a\n"}], "service": "nginx"}
+    result = run_module(nginx_config, arguments, check=check)
+    assert "the service nginx is masked" in result["msg"]
+    assert state(nginx) == before
+
+
+def test_on_a_bare_host_check_mode_foretells_nothing_of_the_service(run_module, nginx, unit):
+    unit |= {"LoadState": "not-found", "UnitFileState": ""}
+    arguments = nginx | {"validate": "no-such-daemon -t %s", "files": [{"path": "a", "content": "a\n"}]}
+    foretold = run_module(nginx_config, arguments | {"service": "nginx"}, check=True)
+    assert (foretold["changed"], foretold["tested"]) == (True, False)
+    assert "service_changes" not in foretold

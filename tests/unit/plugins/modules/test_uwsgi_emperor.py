@@ -20,6 +20,20 @@ from ansible_collections.emperor.web.plugins.modules.uwsgi_emperor import proble
         ([Emperor("no-such-app", None, ["/mnt/a b"])], "'/mnt/a b' has to be absolute, without spaces"),
         ([Emperor("no-such-app", '/srv/"; reboot')], "has to be absolute"),
         ([Emperor("no-such-app"), Emperor("no-such-app")], "no-such-app is given twice"),
+        ([Emperor("no-such-app", "/srv/no-such-app", sleep=5)], ""),
+        (
+            [Emperor("no-such-app", sleep=5)],
+            "app no-such-app: sleep is 5; give seconds, 0 for always awake, and a root",
+        ),
+        ([Emperor("no-such-app", "/srv/x", sleep=-1)], "app no-such-app: sleep is -1"),
+        ([Emperor("no-such-app", state="absent", purge=True)], ""),
+        ([Emperor("no-such-app", "/srv/no-such-app", state="absent", purge=True)], ""),
+        ([Emperor("no-such-app", "/srv/x", purge=True)], "purge removes all its data and is for state=absent only"),
+        (
+            [Emperor("no-such-app", "/srv/x", state="absent", purge=True)],
+            "purge would remove /srv/x with all that is in",
+        ),
+        ([Emperor("no-such-app", "/no-such-app", state="absent", purge=True)], "purge would remove /no-such-app"),
     ],
 )
 def test_problem_of(emperors, problem):

@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from ansible_collections.emperor.web.plugins.module_utils import _module_uwsgi_vassal as uwsgi_vassal
 from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._switch import Switch
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
-from ansible_collections.emperor.web.plugins.modules import uwsgi_vassal
 
 OLD, NEW = "aaaaaaaa-00000001", "bbbbbbbb-00000002"
 DONE = {"served": NEW, "seconds": {"start": 0.5}}

@@ -1,0 +1,84 @@
+"""What somebody changes or removes on the host is found and put right by the next run of the playbook."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import HOST, Site
+
+PROJECT = Path(os.environ["EMPEROR_PROJECT"])
+# What the collection writes, but for what is made once: code, packages, keys, data and the history of an app.
+MANAGED = """
+find /etc/nginx/nginx.conf /etc/nginx/emperor /etc/nginx/sites-enabled /etc/uwsgi/emperor /etc/ssh/sshd_config.d \
+  /etc/systemd/system/*emperor@* /etc/systemd/system/django@.service /etc/default/locale /usr/local/bin \
+  /usr/local/lib/emperor/* -maxdepth 2 -type f -not -path '*/uv-*'
+readlink -f /etc/default/locale
+find /srv/django/*/releases/*/env -type f
+"""
+STATIC = "find /srv/django/*/static -type f -not -name '.emperor*'"
+LINKS = """
+find /etc/systemd/system -path '*.wants/*emperor@*' -type l
+find /srv/django/*/current /srv/django/*/releases/*/live.sock -type l
+"""
+READ = """
+import hashlib, json, os, sys
+found = {}
+for path in sys.stdin.read().splitlines():
+    try:
+        state = os.lstat(path)
+        content = os.readlink(path) if os.path.islink(path) else hashlib.sha256(open(path, "rb").read()).hexdigest()
+        found[path] = [oct(state.st_mode), state.st_uid, state.st_gid, content]
+    except FileNotFoundError:
+        found[path] = None
+json.dump(found, sys.stdout)
+"""
+
+
+def call(*argv: str, given: str = "") -> str:
+    """What a program on the host says."""
+    command = ["docker", "exec", "--interactive", HOST, *argv]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
+
+
+def state(paths: list[str]) -> dict[str, list | None]:
+    """Permissions, owner, group and digest or target of each file and link; none of one that is not there."""
+    return json.loads(call("/usr/bin/python3", "-c", READ, given="\n".join(paths)))
+
+
+def run() -> int:
+    """Run the playbook; returns how many tasks have changed something."""
+    inventory = PROJECT / "molecule/site/inventory.yml"
+    argv = [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, "emperor.web.site"]
+    environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+    done = subprocess.run(argv, capture_output=True, text=True, env=environment, cwd=PROJECT)
+    stats = json.loads(done.stdout)["stats"]["server"]
+    assert not stats["failures"], done.stdout[-3000:]
+    return stats["changed"]
+
+
+@pytest.mark.parametrize(
+    ("what", "drift"),
+    [
+        ((MANAGED, STATIC), "echo '# drift' >> \"$path\""),
+        ((MANAGED,), 'chmod 0666 "$path"'),
+        ((MANAGED, STATIC, LINKS), 'rm "$path"'),
+    ],
+    ids=["edited", "writable for all", "removed"],
+)
+def test_next_run_puts_it_right(address, what, drift):
+    """All of it at once; the edits are such that Nginx and uWSGI would run with them, but a manifest is broken."""
+    paths = sorted(set(call("sh", "-c", "\n".join(what)).splitlines()))
+    assert len(paths) >= 40
+    before = state(paths)
+    call("sh", "-c", f"while read -r path; do {drift}; done", given="\n".join([*paths, ""]))
+    assert all(before[path] != now for path, now in state(paths).items())
+    assert run() > 0
+    assert {path: now for path, now in state(paths).items() if now != before[path]} == {}
+    assert run() == 0, "a second run"
+    for domain in ("shop.example.com", "behind.example.com", "sealed.example.com"):
+        assert Site(address, domain).wait().status in (200, 301)

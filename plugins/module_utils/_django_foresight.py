@@ -1,0 +1,45 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: for this collection's modules only; it may change in any release.
+
+"""What django_check can say of the other modules' work while the project is loaded; see _django_runner.
+
+Each says true where it is not sure: that module then finds out for itself, and has the better message.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ._django_collectstatic import is_untouched
+from ._django_migration_plan import last_of_all, one_query
+from ._django_migration_session import connect
+
+# The defaults of django_collectstatic, but for what the job says.
+_COLLECT = {"clear": False, "link": False, "ignore": [], "prune": False, "skip_checks": True, "check_mode": True}
+
+
+def foresee(job: dict) -> dict:
+    """Whether each of the wanted modules would have something to do, with its default options."""
+    found = {}
+    for name in job["foresee"]:
+        found[name] = True
+        with suppress(Exception):
+            found[name] = {"migrate": to_migrate, "collectstatic": to_collect}[name](job)
+    return found
+
+
+def to_migrate(_job: dict) -> bool:
+    """Whether the default database lacks a migration of the project."""
+    from django.db.migrations.recorder import MigrationRecorder
+
+    connection, _name = connect("default", True)
+    with one_query():
+        return last_of_all(MigrationRecorder(connection).applied_migrations()) is None
+
+
+def to_collect(job: dict) -> bool:
+    """Whether a static file, or what was collected of it, was touched."""
+    return not is_untouched(job | _COLLECT)

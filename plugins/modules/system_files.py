@@ -1,0 +1,164 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: system_files
+short_description: Write the system files of a service in one task
+version_added: 0.1.0
+description:
+  - Writes units, programs and settings that belong together. Each is root's, and is replaced as a whole; missing
+    folders are made with mode 0755.
+  - With M(ansible.builtin.copy) each file is a task, and most of a task's time is spent on the way to the host.
+author:
+  - The emperor.web authors (@emperor-web)
+extends_documentation_fragment:
+  - emperor.web.attributes
+options:
+  files:
+    description: The files.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Absolute path.
+        type: path
+        required: true
+      content:
+        description: Content of the file. It is shown in the diff, so it is no place for a secret.
+        type: str
+        required: true
+      mode:
+        description: Permissions, in octal and quoted.
+        type: str
+        default: "0644"
+  reload:
+    description: Command to run when a file was changed, V(systemctl daemon-reload) for units.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Install a unit, and the program that it starts
+  emperor.web.system_files:
+    reload: systemctl daemon-reload
+    files:
+      - path: /etc/systemd/system/backup.service
+        content: "{{ lookup('ansible.builtin.template', 'backup.service.j2') }}"
+      - path: /usr/local/sbin/backup
+        content: "{{ lookup('ansible.builtin.file', 'backup') }}\n"
+        mode: "0755"
+
+- name: Let a kernel setting hold over reboots, and now
+  emperor.web.system_files:
+    reload: sysctl --system
+    files:
+      - path: /etc/sysctl.d/50-queue.conf
+        content: |
+          net.core.somaxconn = 4096
+
+- name: Show what would be changed
+  emperor.web.system_files:
+    files: "{{ my_files }}"
+  check_mode: true
+"""
+
+RETURN = r"""
+files:
+  description: Paths of the files that were changed, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [/usr/local/sbin/backup]
+"""
+
+import os
+import re
+import shlex
+import stat
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, install, read_text
+from ansible_collections.emperor.web.plugins.module_utils._process import run
+
+ARGUMENTS = {
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "path": {"type": "path", "required": True},
+            "content": {"type": "str", "required": True},
+            "mode": {"type": "str", "default": "0644"},
+        },
+    },
+    "reload": {"type": "str", "default": ""},
+}
+
+
+def problem_of(files: list[dict[str, str]]) -> str:
+    """What is wrong with the input; empty where nothing is."""
+    for file in files:
+        if not os.path.isabs(file["path"]):
+            return f"path {file['path']!r} has to be absolute"
+        if not re.fullmatch(r"0?[0-7]{3}", file["mode"]):
+            return f"mode {file['mode']!r} of {file['path']} is no octal number; write it as '0644'"
+    paths = [os.path.normpath(file["path"]) for file in files]
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    return f"{', '.join(twice)} is given twice" if twice else ""
+
+
+def is_right(file: dict[str, str], owner: int) -> bool:
+    """Whether a file is a plain one with this content, these permissions and this owner."""
+    try:
+        state = os.lstat(file["path"])
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not stat.S_ISREG(state.st_mode):
+        return False
+    rights = (stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid)
+    return rights == (int(file["mode"], 8), owner, owner) and read_text(file["path"]) == file["content"]
+
+
+def write(file: dict[str, str], owner: int) -> None:
+    """Put a file in its place."""
+    install(file["path"], file["content"], mode=int(file["mode"], 8), owner=owner)
+
+
+def main() -> None:
+    """Compare all, then write what differs."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    files, owner = module.params["files"], os.geteuid()
+    if problem := problem_of(files):
+        module.fail_json(msg=problem)
+    try:
+        wrong = [file for file in files if not is_right(file, owner)]
+        diff = [
+            {
+                "before_header": file["path"],
+                "after_header": f"{file['path']} ({file['mode']})",
+                "before": read_text(file["path"]) or "",
+                "after": file["content"],
+            }
+            for file in wrong
+        ]
+        if not module.check_mode:
+            for file in wrong:
+                write(file, owner)
+    except OSError as error:
+        module.fail_json(msg=explain_os_error(error, *{os.path.dirname(file["path"]) for file in files}))
+    if wrong and module.params["reload"] and not module.check_mode:
+        outcome = run(shlex.split(module.params["reload"]), timeout=120)
+        if outcome.rc:
+            msg = f"the files are written, but {module.params['reload']} failed: {outcome.last_lines()}"
+            module.fail_json(msg=msg, **outcome.report())
+    module.exit_json(changed=bool(wrong), files=[file["path"] for file in wrong], diff=diff)
+
+
+if __name__ == "__main__":
+    main()
