@@ -122,8 +122,9 @@ def apt_install(*packages: str, why: str) -> None:
         raise Missing(f"{why}. Install it, on Debian and Ubuntu with: sudo apt-get install {' '.join(packages)}")
     say(f"Installing {' '.join(packages)} …")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    run("apt-get", "update", env=environment)
-    run("apt-get", "install", "--yes", "--no-install-recommends", *packages, env=environment)
+    with locked("apt"):  # apt-get update does not wait for another one
+        run("apt-get", "update", env=environment)
+        run("apt-get", "install", "--yes", "--no-install-recommends", *packages, env=environment)
 
 
 def have_browser() -> list[str]:
@@ -251,8 +252,9 @@ def _debian_base(suite: str) -> str:
             return tag
         if os.geteuid() != 0:
             raise Missing("No registry hands out Ubuntu's image, and building one from Debian's packages needs root")
-        if not shutil.which("debootstrap"):
-            apt_install("debootstrap", "debian-archive-keyring", why="debootstrap is not installed")
+        with locked("debootstrap"):
+            if not shutil.which("debootstrap"):
+                apt_install("debootstrap", "debian-archive-keyring", why="debootstrap is not installed")
         script = Path("/usr/share/debootstrap/scripts") / suite
         if not script.exists():
             script.symlink_to("sid")

@@ -47,6 +47,16 @@ def stamp(found: os.stat_result) -> tuple:
     return (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
+def source_stamp(path: str, found: os.stat_result) -> tuple:
+    """As stamp(), but a file with several names is read instead, as each name that it gets or loses sets its ctime.
+
+    Others do that: uv links the files of each environment it makes or removes to the same ones in its cache.
+    """
+    if found.st_nlink == 1:
+        return stamp(found)
+    return (found.st_mode, found.st_size, found.st_mtime_ns, content(path, found.st_mode), found.st_ino)
+
+
 def scan(folder: str) -> dict[str, tuple]:
     """The stamp of each file and link below a folder, by name relative to it; nothing of ours."""
     found: dict[str, tuple] = {}

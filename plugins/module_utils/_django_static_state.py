@@ -23,7 +23,7 @@ import stat
 import sys
 import time
 
-from ._django_static_files import OURS, TICK, stamp, stamping_time
+from ._django_static_files import OURS, TICK, source_stamp, stamping_time
 
 FORMAT = 1
 NAME = f"{OURS}.json"
@@ -85,7 +85,7 @@ def code_of(kind: type) -> list:
         file = inspect.getsourcefile(part)
         if not file:
             raise NotRepeatable(f"the source of {part.__module__} is not there")
-        found.append((part.__module__, part.__qualname__, file, stamp(os.stat(file))))
+        found.append((part.__module__, part.__qualname__, file, source_stamp(file, os.stat(file))))
     return found
 
 
@@ -141,7 +141,7 @@ class Sources:
         self.stamps.append((name, origin, state))
         if state is None:
             self.repeatable = False
-        else:
+        elif isinstance(state[3], int):  # what was read needs no clock to be told apart
             self.newest = max(self.newest, state[3])
 
     def clashes(self) -> list[dict]:

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 
-from ._django_static_files import content, outside, scan, stamp
+from ._django_static_files import content, outside, scan, source_stamp
 from ._django_static_state import Sources
 
 LARGE = 1 << 23  # bytes; what is larger goes through memory in pieces
@@ -51,11 +51,12 @@ def list_sources(command) -> tuple[Sources, set]:
             origin = f"{folder}/{path}"
             try:
                 found = os.stat(origin)
+                state = source_stamp(origin, found)
             except OSError:  # a link to nowhere: Django will tell
                 sources.add(name, origin, None)
             else:
                 devices.add(found.st_dev)
-                sources.add(name, origin, stamp(found))
+                sources.add(name, origin, state)
     return sources, devices
 
 

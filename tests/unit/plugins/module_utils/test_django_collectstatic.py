@@ -293,6 +293,21 @@ def test_nothing_to_do_does_not_collect(project):
     assert not any(changes(again).values())
 
 
+def test_names_that_a_source_gets_elsewhere_are_no_change(project):
+    """As uv gives them to the files of each package, when it makes or removes the environment of another app."""
+    project.write({"a.css": "a {}"}).settle()
+    source, other = project.sources[0] / "a.css", project.sources[0].parent / "elsewhere"
+    other.hardlink_to(source)
+    project.collect()
+    (project.sources[0].parent / "again").hardlink_to(source)
+    with no_collection():
+        project.collect()
+    before = source.stat()
+    source.write_text("b {}")
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert project.collect()["modified"] == ["a.css"]
+
+
 @pytest.mark.parametrize(
     "what",
     [
