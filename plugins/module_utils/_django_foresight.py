@@ -14,7 +14,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ._django_collectstatic import is_untouched
-from ._django_migration_plan import last_of_all, one_query
+from ._django_migration_plan import last_of_all, names_of_files, one_query
 from ._django_migration_session import connect
 
 # The defaults of django_collectstatic, but for what the job says.
@@ -27,19 +27,32 @@ def foresee(job: dict) -> dict:
     for name in job["foresee"]:
         found[name] = True
         with suppress(Exception):
-            found[name] = {"migrate": to_migrate, "collectstatic": to_collect}[name](job)
+            found[name] = _ANSWERS[name](job)
     return found
 
 
 def to_migrate(_job: dict) -> bool:
     """Whether the default database lacks a migration of the project."""
+    return last_of_all(recorded()) is None
+
+
+def unknown_migrations(_job: dict) -> bool:
+    """Whether the default database may have a migration that the project does not have; squashed ones may look so."""
+    return not recorded().keys() <= {key for keys in names_of_files().values() for key in keys}
+
+
+def recorded() -> dict:
+    """The migrations that the default database has."""
     from django.db.migrations.recorder import MigrationRecorder
 
     connection, _name = connect("default", True)
     with one_query():
-        return last_of_all(MigrationRecorder(connection).applied_migrations()) is None
+        return MigrationRecorder(connection).applied_migrations()
 
 
 def to_collect(job: dict) -> bool:
     """Whether a static file, or what was collected of it, was touched."""
     return not is_untouched(job | _COLLECT)
+
+
+_ANSWERS = {"migrate": to_migrate, "unknown_migrations": unknown_migrations, "collectstatic": to_collect}

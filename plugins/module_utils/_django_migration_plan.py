@@ -114,8 +114,20 @@ def look(job: dict, connection) -> Work:
 def last_of_all(recorded: dict) -> dict | None:
     """The last migration of each app, if all that the project has are recorded; None leaves it to the graph to tell.
 
-    Nothing is to be done then, whatever depends on what. Names of files are enough to know that, and to import
-    hundreds of migrations takes longer than all the rest.
+    Nothing is to be done then, whatever depends on what.
+    """
+    found = names_of_files()
+    if found is None or not recorded.keys() >= {key for keys in found.values() for key in keys}:
+        return None
+    return {
+        label: max(keys, key=lambda key: recorded[key].pk, default=("", "zero"))[1] for label, keys in found.items()
+    }
+
+
+def names_of_files() -> dict[str, list[tuple]] | None:
+    """The migrations of each app as their files tell them; None where an app's module of migrations is not to be found.
+
+    That is enough to know whether all are applied, and to import hundreds of them takes longer than all the rest.
     """
     from django.apps import apps
     from django.db.migrations.loader import MigrationLoader
@@ -134,10 +146,7 @@ def last_of_all(recorded: dict) -> dict | None:
         if not isinstance(getattr(module, "__path__", None), list):
             continue  # neither a module nor a folder that has no __init__.py is a package of migrations
         names = [name for _finder, name, is_package in pkgutil.iter_modules(module.__path__) if not is_package]
-        keys = [(label, name) for name in names if name[0] not in "_~"]
-        if not recorded.keys() >= set(keys):
-            return None
-        found[label] = max(keys, key=lambda key: recorded[key].pk, default=("", "zero"))[1]
+        found[label] = [(label, name) for name in names if name[0] not in "_~"]
     return found
 
 

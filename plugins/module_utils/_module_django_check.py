@@ -33,6 +33,8 @@ FORESIGHT = (
     _django_foresight,
 )
 
+FORESEEN = ["migrate", "unknown_migrations", "collectstatic"]
+
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -82,7 +84,7 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
             "tags": {"type": "list", "elements": "str", "default": []},
             "databases": {"type": "list", "elements": "str", "default": []},
             "wsgi": {"type": "str"},
-            "foresee": {"type": "list", "elements": "str", "choices": ["migrate", "collectstatic"], "default": []},
+            "foresee": {"type": "list", "elements": "str", "choices": FORESEEN, "default": []},
             "precompress": {"type": "list", "elements": "str", "default": []},
         },
         create=create,

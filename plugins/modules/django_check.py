@@ -63,9 +63,10 @@ options:
     description:
       - Say as well whether M(emperor.web.django_migrate) and M(emperor.web.django_collectstatic) with their default
         options would have something to do. A playbook can then leave out their tasks, and the project is loaded once.
+      - With V(unknown_migrations) also whether O(emperor.web.django_migrate#module:check_unknown) would find something.
     type: list
     elements: str
-    choices: [migrate, collectstatic]
+    choices: [migrate, unknown_migrations, collectstatic]
     default: []
   precompress:
     description: The option of M(emperor.web.django_collectstatic), for O(foresee=collectstatic).
@@ -146,7 +147,7 @@ project:
         name: /srv/django/shop/shared/db.sqlite3
 foreseen:
   description:
-    - For each module of O(foresee) false when it has nothing to do; true when it has, or when only it can tell.
+    - For each entry of O(foresee) false when there is nothing; true when there is, or when only the module can tell.
   returned: success and O(foresee) given
   type: dict
   sample: {migrate: false, collectstatic: true}
