@@ -325,5 +325,5 @@ def test_public_roles_can_be_validated_alone(role):
 def test_roles_that_site_uses_are_validated_by_it():
     play = load(ROOT / "playbooks" / "site.yml")[0]
     used = [entry["role"].removeprefix("emperor.web.") for entry in play["roles"]]
-    (validate,) = [task for task in play["pre_tasks"] if "ansible.builtin.include_role" in task]
-    assert validate["loop"] == used
+    assert play["pre_tasks"][0]["ansible.builtin.include_role"]["tasks_from"] == "validate"
+    assert play["pre_tasks"][0]["loop"] == used
