@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 
+from ansible_collections.emperor.web.plugins.module_utils import _journal
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
 
 _PROPERTIES = "LoadState,ActiveState,UnitFileState"
@@ -107,8 +108,5 @@ class Service:
 
     def _log(self, since: float) -> str:
         """What it and systemd wrote, each line once: Nginx tries five times, and says the same each time."""
-        run(["journalctl", "--sync"], timeout=20)
-        argv = ["journalctl", f"--unit={self.name}", f"--since=@{since:.3f}", "--output=cat", "--no-pager", "--quiet"]
-        # Of all lines since a time, systemd 252 takes the first ones for --lines.
-        lines = list(dict.fromkeys(run(argv, timeout=20).stdout.splitlines()))
+        lines = list(dict.fromkeys(_journal.lines_since(since, f"--unit={self.name}")))
         return "\n".join(["Its last lines:", *lines[-_LOG_LINES:]]) if lines else ""

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.emperor.web.plugins.module_utils import _journal
 from ansible_collections.emperor.web.plugins.module_utils._files import ensure_directory, read_text, write_atomic
 from ansible_collections.emperor.web.plugins.module_utils._lock import processes_with
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
@@ -237,12 +238,9 @@ def _is_up(state: dict[str, str], seconds: int) -> bool:
 
 
 def _explain(fallen: dict[str, dict[str, str]], since: float) -> str:
-    run(["journalctl", "--sync"], timeout=20)
     told = []
     for unit, state in fallen.items():
-        argv = ["journalctl", f"_SYSTEMD_UNIT={unit}", f"--since=@{since:.0f}", "--output=cat", "--no-pager"]
-        # Of all lines since a time, systemd 252 takes the first ones for --lines.
-        log = "\n".join(run(argv, timeout=20).stdout.strip().splitlines()[-_LOG_LINES:])
+        log = "\n".join(_journal.lines_since(since, f"_SYSTEMD_UNIT={unit}")[-_LOG_LINES:])
         end = ending(state) or f"is {_state(state)}"
         told.append(
             f"{unit} did not stay up, it {end}" + (f"; its last lines:\n{log}" if log else "; it wrote nothing")

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from ansible_collections.emperor.web.plugins.module_utils import _sleep, _uwsgi
+from ansible_collections.emperor.web.plugins.module_utils import _journal, _sleep, _uwsgi
 from ansible_collections.emperor.web.plugins.module_utils._environment import (
     EnvironmentFileError,
     read_file,
@@ -231,9 +231,7 @@ class Vassals:
 
     def log(self, since: float, release: str) -> list[str]:
         """What the Emperor and its vassals wrote, without the app's secrets."""
-        arguments = [f"--unit={self.unit}", f"--since=@{since - 1:.0f}", "--output=cat", "--no-pager"]
-        # Of all lines since a time, systemd 252 takes the first ones for --lines.
-        lines = run(["journalctl", *arguments], timeout=20).stdout.splitlines()[-_LOG_LINES:]
+        lines = _journal.lines_since(since - 1, f"--unit={self.unit}")[-_LOG_LINES:]
         return self.without_secrets("\n".join(lines), release).splitlines()
 
     def without_secrets(self, text: str, release: str) -> str:

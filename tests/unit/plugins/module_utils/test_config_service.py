@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _config_service
+from ansible_collections.emperor.web.plugins.module_utils import _config_service, _journal
 from ansible_collections.emperor.web.plugins.module_utils._config_service import ConfigError, Service, StartError
 from ansible_collections.emperor.web.plugins.module_utils._process import Result
 
@@ -37,7 +37,8 @@ class Systemd:
 @pytest.fixture
 def systemd(monkeypatch) -> Systemd:
     found = Systemd()
-    monkeypatch.setattr(_config_service, "run", found)
+    for module in (_config_service, _journal):
+        monkeypatch.setattr(module, "run", found)
     return found
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _config_service, _config_set, _config_swap
+from ansible_collections.emperor.web.plugins.module_utils import _config_service, _config_set, _config_swap, _journal
 from ansible_collections.emperor.web.plugins.module_utils._config_service import Service
 from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Daemon, Wanted
 from ansible_collections.emperor.web.plugins.module_utils._config_swap import Swap, unfinished, work_folder
@@ -565,7 +565,8 @@ def systemd(host, monkeypatch) -> list[str]:
             said = "address in use\n"
         return Result(argv, rc, said, "")
 
-    monkeypatch.setattr(_config_service, "run", run)
+    for module in (_config_service, _journal):
+        monkeypatch.setattr(module, "run", run)
     return starts
 
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _processes
+from ansible_collections.emperor.web.plugins.module_utils import _journal, _processes
 from ansible_collections.emperor.web.plugins.module_utils._process import Result
 from ansible_collections.emperor.web.plugins.module_utils._process_units import Units, for_module
 from ansible_collections.emperor.web.plugins.module_utils._processes import (
@@ -108,7 +108,8 @@ def systemd(monkeypatch):
         state = shown.pop(0) if len(shown) > 1 else shown[0]
         return Result(argv, 0, "".join(f"{key}={value}\n" for key, value in state.items()), "")
 
-    monkeypatch.setattr(_processes, "run", run)
+    for module in (_journal, _processes):
+        monkeypatch.setattr(module, "run", run)
     monkeypatch.setattr(_processes, "_PAUSE", 0.01)
     return shown
 

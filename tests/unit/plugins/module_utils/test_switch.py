@@ -17,7 +17,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _files, _health, _switch, _vassals
+from ansible_collections.emperor.web.plugins.module_utils import _files, _health, _journal, _switch, _vassals
 from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError
 from ansible_collections.emperor.web.plugins.module_utils._process import Result
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
@@ -965,7 +965,7 @@ def journal(monkeypatch):
         said.argv = argv
         return Result(argv, 0, said.text, "")
 
-    monkeypatch.setattr(_vassals, "run", run)
+    monkeypatch.setattr(_journal, "run", run)
     return said
 
 
@@ -974,7 +974,7 @@ def test_the_log_has_no_secrets(tmp_path, tmp_path_factory, journal):
     journal.text = f"first\nImproperlyConfigured: bad SECRET_KEY {SECRET}\n"
     assert stage.switch().vassals.log(1000.0, NEW) == ["first", "ImproperlyConfigured: bad SECRET_KEY ********"]
     assert "--unit=uwsgi-emperor@shop" in journal.argv
-    assert "--since=@999" in journal.argv
+    assert "--since=@999.000" in journal.argv
 
 
 @pytest.mark.parametrize(
