@@ -1,8 +1,9 @@
-"""What the tests of all scenarios share: the host's address, and HTTP requests with the Host header of a site."""
+"""What the tests of all scenarios share: runs of Ansible, the host's address, and HTTP requests by a site's name."""
 
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +24,36 @@ def pytest_report_header() -> str:
     name = next((line.partition("=")[2] for line in release.splitlines() if line.startswith("PRETTY_NAME=")), "unknown")
     image = os.environ.get("EMPEROR_IMAGE") or "the default of dev/lab.py"
     return f"host {HOST}: {name.strip(chr(34))}, image {image}"
+
+
+def ansible(program: str, *arguments: str | Path, **environment: str) -> dict:
+    """What ansible or ansible-playbook says of its run, which may have failed, as the callback's JSON."""
+    # ansible, unlike ansible-playbook, has no callbacks unless it is told to.
+    callback = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true"}
+    done = subprocess.run(
+        [Path(sys.executable).parent / program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | callback | environment,
+        cwd=os.environ["EMPEROR_PROJECT"],
+    )
+    assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def changed_by(playbook: str, inventory: Path) -> int:
+    """How many tasks of a playbook changed something on the host of a scenario; the playbook must not fail."""
+    said = ansible("ansible-playbook", "-i", inventory, playbook)
+    stats = said["stats"]["server"]
+    assert not stats["failures"] and not stats["unreachable"], json.dumps(said, indent=1)[-3000:]
+    return stats["changed"]
+
+
+def run_module(inventory: Path, name: str, options: dict, *flags: str, **environment: str) -> dict:
+    """What a module of the collection returns when it is run alone, whether it fails or not."""
+    arguments = ["-i", inventory, "server", "-m", f"emperor.web.{name}", "-a", json.dumps(options), *flags]
+    return ansible("ansible", *arguments, **environment)["plays"][0]["tasks"][0]["hosts"]["server"]
 
 
 @dataclass

@@ -6,14 +6,13 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from conftest import HOST, Site
+from conftest import HOST, Site, run_module
 
 SCENARIO = Path(__file__).parents[1]
 LOAD = SCENARIO.parent / "shared/load.py"
@@ -267,11 +266,7 @@ def emperor(**options: object) -> dict:
     """What uwsgi_emperor returns for the hostile app."""
     entry = {"name": "hostile", "root": "/srv/django/hostile", "writable": ["/srv/django/hostile/shared"]}
     entry |= {"hidden": ["/srv/django"], "limits": {"memory": "256M", "cpu": 100, "tasks": 64, "open_files": 2048}}
-    command = [str(Path(sys.executable).parent / "ansible"), "-i", str(SCENARIO / "inventory.yml"), "server"]
-    command += ["-m", "emperor.web.uwsgi_emperor", "-a", json.dumps({"emperors": [entry | options]})]
-    environment = {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "true", "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
-    return json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]["server"]
+    return run_module(SCENARIO / "inventory.yml", "uwsgi_emperor", {"emperors": [entry | options]})
 
 
 def test_limits_of_a_running_app_change_at_once(host):

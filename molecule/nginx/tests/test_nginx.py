@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Site
+from conftest import Site, ansible, run_module
 
 SCENARIO = Path(__file__).resolve().parents[1]
-ANSIBLE = [str(Path(sys.executable).parent / "ansible"), "server", "-i", str(SCENARIO / "inventory.yml")]
+INVENTORY = SCENARIO / "inventory.yml"
 WORK = "/etc/.nginx.emperor"
-
-
-def tasks(*command: str, environment: dict[str, str] | None = None) -> list[tuple[str, dict]]:
-    """Run Ansible; the name of each task, and what it returned."""
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ
-        | {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-        | (environment or {}),
-    )
-    assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
-    return [(task["task"]["name"], task["hosts"]["server"]) for task in json.loads(done.stdout)["plays"][0]["tasks"]]
 
 
 def configure(files: list[dict], *flags: str, environment: dict[str, str] | None = None, **options) -> dict:
     """Run the module once; what it returned."""
-    arguments = json.dumps({"files": files} | options)
-    command = [*ANSIBLE, "-m", "emperor.web.nginx_config", "-a", arguments, *flags]
-    ((_name, result),) = tasks(*command, environment=environment)
-    return result
+    return run_module(INVENTORY, "nginx_config", {"files": files} | options, *flags, **(environment or {}))
 
 
 def run_role(*flags: str, **variables) -> dict[str, dict]:
     """Run the role once; what each task that changed something, or would, or failed, returned."""
-    command = [f"{ANSIBLE[0]}-playbook", *ANSIBLE[2:], str(SCENARIO / "converge.yml"), *flags]
-    done = tasks(*command, "--extra-vars", json.dumps(variables))
+    command = ["ansible-playbook", "-i", INVENTORY, SCENARIO / "converge.yml", *flags]
+    (play,) = ansible(*command, "--extra-vars", json.dumps(variables))["plays"]
+    done = [(task["task"]["name"], task["hosts"]["server"]) for task in play["tasks"]]
     return {name: result for name, result in done if result.get("changed") or result.get("failed")}
 
 

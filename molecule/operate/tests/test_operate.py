@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Site
+from conftest import HOST, Site, ansible
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 DOCS = (PROJECT / "docs/releases.md").read_text()
@@ -56,10 +56,7 @@ class Play:
         """What a command said, as the callback's JSON; with what the documentation calls the app and its parts."""
         if line.startswith("emperor.web."):
             line = f"ansible-playbook -i inventory.yml {line}"
-        environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-        done = subprocess.run(self.command(line), capture_output=True, text=True, env=environment, cwd=PROJECT)
-        assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
-        return json.loads(done.stdout)
+        return ansible(*self.command(line))
 
     def documented(self, line: str, **names: str) -> dict:
         """Run a command of the documentation, with the names of this test."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import HOST
+from conftest import HOST, ansible, run_module
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 INVENTORY = PROJECT / "molecule/processes/inventory.yml"
@@ -36,37 +35,21 @@ def wait(what: Callable[[], object], seconds: float = 60):
     return found
 
 
-def ansible(program: str, *argv: str) -> subprocess.CompletedProcess[str]:
-    """A program of Ansible, with the inventory of this scenario."""
-    command = [str(Path(sys.executable).parent / program), "-i", str(INVENTORY), *argv]
-    environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=PROJECT)
-
-
 def play(name: str, *arguments: str, **changes: object) -> tuple[dict, str]:
     """A run of a playbook, with other options of the app: what it counted, and all that it said."""
     variables = json.dumps({"django_apps": [APP | changes]})
-    done = ansible("ansible-playbook", f"emperor.web.{name}", "-e", variables, *arguments)
-    assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
-    said = json.loads(done.stdout)
+    said = ansible("ansible-playbook", "-i", INVENTORY, f"emperor.web.{name}", "-e", variables, *arguments)
     results = [task["hosts"]["server"] for one in said["plays"] for task in one["tasks"] if "server" in task["hosts"]]
     items = [item for result in results for item in (result, *result.get("results", []))]
     messages = [one.get("msg", "") for one in items]
     return said["stats"]["server"], "\n".join("\n".join(one) if isinstance(one, list) else str(one) for one in messages)
 
 
-def module(module_name: str, *arguments: str, **options: object) -> dict:
-    """A run of a module alone."""
-    done = ansible("ansible", "server", "-m", f"emperor.web.{module_name}", "-a", json.dumps(options), *arguments)
-    assert " => {" in done.stdout, done.stdout + done.stderr
-    return json.loads(done.stdout.partition(" => ")[2])
-
-
 def processes(*arguments: str, **changes: object) -> dict:
     """A run of django_processes, with other options of the app."""
     app = {"name": "queue", "writable": [SHARED], "hidden": [str(Path(ROOT).parent)]}
     app |= {"processes": APP["processes"], "timers": APP["timers"]}
-    return module("django_processes", *arguments, apps=[app | changes])
+    return run_module(INVENTORY, "django_processes", {"apps": [app | changes]}, *arguments)
 
 
 def live(host) -> str:
@@ -242,12 +225,15 @@ def test_a_release_whose_worker_dies_fails_and_the_site_is_live(host, site, v1, 
 
 
 def test_a_release_in_which_a_job_runs_is_kept(host, v1, v2):
-    module("django_release", name="queue", state="pruned", keep=0)
+    def pruned() -> dict:
+        return run_module(INVENTORY, "django_release", {"name": "queue", "state": "pruned", "keep": 0})
+
+    pruned()
     assert host.file(f"{ROOT}/releases/{v1}/release.json").exists
     host.check_output(f"touch {SHARED}/let-go")
     wait(lambda: ended(host, "hold") == [v1])
     wait(lambda: show(host, "django@queue:hold.service", "ActiveState") == "inactive")
-    assert f"{ROOT}/releases/{v1}" in module("django_release", name="queue", state="pruned", keep=0)["removed"]
+    assert f"{ROOT}/releases/{v1}" in pruned()["removed"]
 
 
 # What happens to processes, and what is done to them.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Site
+from conftest import HOST, Site, ansible
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 DOMAIN = "shop.example.com"
@@ -40,12 +39,7 @@ class Play:
             "django_apps": list(apps),
         }
         self.inventory.write_text(json.dumps({"all": {"hosts": {HOST: host}}}))
-        program = str(Path(sys.executable).parent / "ansible-playbook")
-        command = [program, "-i", str(self.inventory), f"emperor.web.{playbook}", *options]
-        environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=PROJECT, check=False)
-        assert done.stdout.lstrip().startswith("{"), done.stdout[-3000:] + done.stderr[-3000:]
-        return json.loads(done.stdout)
+        return ansible("ansible-playbook", "-i", self.inventory, f"emperor.web.{playbook}", *options)
 
 
 def where() -> str:
