@@ -144,6 +144,8 @@ class Switch:
             self._check_memory(self.before, manifest, emperor)
         if self.options["probation"] and not os.path.exists(self.options["access_log"]):
             raise SwitchError(f"access_log {self.options['access_log']} does not exist, and probation reads it")
+        if self.before and not self.options["overlap"]:
+            self._watch_over(self.before)
 
     def _check_memory(self, before: str, manifest: Manifest, emperor: dict[str, Any]) -> None:
         running = self.vassals.processes(before)
@@ -155,12 +157,25 @@ class Switch:
         if reason:
             raise SwitchError(f"release {self.release} is not started beside {before}: {reason}")
 
+    def _watch_over(self, before: str) -> None:
+        """Have systemd watch over this module while what serves is stopped, or stop nothing."""
+        problem = self.vassals.schedule_return(2 * self.options["drain"] + _RETURN_MARGIN)
+        if problem:
+            raise SwitchError(
+                f"release {self.release} is not started in place of {before}: systemd takes no timer that would start "
+                f"{before} again, should this run be killed while nothing serves: {problem}. Mend that, or set "
+                f"overlap: true, and run again"
+            )
+
     def _stop(self, before: str) -> None:
         """Stop what serves; until something does again, systemd watches over this module."""
-        drain = self.options["drain"]
-        self.vassals.schedule_return(2 * drain + _RETURN_MARGIN)
-        self.vassals.park(before, drain)
-        self.vassals.schedule_return(self.options["timeout"] + _RETURN_MARGIN)
+        self.vassals.park(before, self.options["drain"])
+        problem = self.vassals.schedule_return(self.options["timeout"] + _RETURN_MARGIN)
+        if problem:  # going back now would keep visitors waiting no less than going on
+            self.warnings.append(
+                f"while nothing served, systemd had no timer that would have started {before} again, had this run been "
+                f"killed: {problem}"
+            )
 
     def _start(self) -> None:
         self.vassals.start(self.release)

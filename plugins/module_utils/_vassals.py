@@ -116,14 +116,18 @@ class Vassals:
             os.rename(self.ini(release), os.path.join(self.folder, release + PARKED))
         self._wait_until_gone(release, seconds)
 
-    def schedule_return(self, seconds: float) -> None:
-        """Have systemd start the live release again after a time, should this module be killed while nothing serves."""
+    def schedule_return(self, seconds: float) -> str:
+        """Have systemd start the live release again after a time, should this module be killed while nothing serves.
+
+        Returns what systemd has against that, empty where it has nothing.
+        """
         if not os.path.exists(LIVE_ONLY):  # a host without the role uwsgi
-            return
+            return ""
         self.cancel_return()
         command = ["/usr/bin/python3", "-I", LIVE_ONLY, self.folder, self.layout.root]
         unit = [f"--unit={self._return_unit}", f"--on-active={seconds:.0f}s", "--timer-property=AccuracySec=1s"]
-        run(["systemd-run", "--quiet", "--collect", *unit, *command], timeout=20)
+        outcome = run(["systemd-run", "--quiet", "--collect", *unit, *command], timeout=20)
+        return (outcome.last_lines() or f"systemd-run ended with {outcome.rc}") if outcome.rc else ""
 
     def cancel_return(self) -> None:
         """Something serves again, or has been found good."""

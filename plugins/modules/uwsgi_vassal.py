@@ -122,7 +122,7 @@ options:
       - V(false) is for hosts that cannot hold both. The live release is stopped before the new one starts, and is
         started again when the new one fails. In between visitors get status 502 from the web server. Should this module
         be killed then, a timer of systemd starts the live release again, by a program of the role
-        P(emperor.web.uwsgi#role).
+        P(emperor.web.uwsgi#role). Nothing is stopped where systemd does not take that timer.
     type: bool
     default: true
   action:

@@ -784,6 +784,56 @@ def test_without_overlap_the_one_before_is_started_again(stage, emperor, live):
     assert stage.switch(OLD).served() == OLD
 
 
+@pytest.fixture
+def timers(tmp_path, monkeypatch):
+    """The seconds of each timer that systemd was asked for; it takes so many, and their programs are on the host."""
+    asked = SimpleNamespace(seconds=[], taken=2, pending=False)
+
+    def run(argv, **_options):
+        if argv[0] == "systemctl":
+            asked.pending = False
+            return Result(argv, 0, "", "")
+        asked.seconds += [word.partition("=")[2] for word in argv if word.startswith("--on-active=")]
+        asked.pending = len(asked.seconds) <= asked.taken
+        return Result(argv, 0, "", "") if asked.pending else Result(argv, 1, "", "Failed to connect to bus\n")
+
+    monkeypatch.setattr(_vassals, "LIVE_ONLY", str(tmp_path))
+    monkeypatch.setattr(_vassals, "run", run)
+    return asked
+
+
+def test_without_overlap_systemd_watches_for_as_long_as_nothing_serves(stage, emperor, live, timers):
+    pending = []
+    start = emperor.start
+    emperor.start = lambda name: (pending.append(timers.pending), start(name))
+    stage.switch(overlap=False).go()
+    assert pending == [True]
+    assert timers.seconds == ["40s", "40s"], "5 s twice to drain, or 10 s to become healthy, and 30 s more"
+    assert not timers.pending
+
+
+def test_without_overlap_nothing_is_stopped_that_systemd_would_not_start_again(stage, emperor, live, timers):
+    timers.taken = 0
+    with pytest.raises(SwitchError, match=f"in place of {OLD}: systemd takes no timer .*: Failed to connect to bus. M"):
+        stage.switch(overlap=False).go()
+    assert_nothing_happened(stage)
+    assert emperor.stopped == []
+    assert not os.path.exists(stage.layout.failure(NEW)), "it says nothing about the release"
+    stage.switch().go()
+    assert stage.inis() == [NEW]
+
+
+def test_without_overlap_what_was_stopped_has_a_successor_also_where_systemd_does_not_watch(
+    stage, emperor, live, timers
+):
+    timers.taken = 1
+    switch = stage.switch(overlap=False)
+    switch.go()
+    assert stage.inis() == [NEW]
+    (warning,) = switch.warnings
+    assert f"no timer that would have started {OLD} again, had this run been killed: Failed to connect" in warning
+
+
 def test_going_back_that_fails_is_not_called_a_success(stage, emperor, live):
     emperor.behaviour |= {OLD: 500, NEW: 500}
     with pytest.raises(SwitchError, match=f"Going back to {OLD} failed as well: release {OLD} is not healthy"):
