@@ -11,20 +11,13 @@ from __future__ import annotations
 import time
 
 from ansible_collections.emperor.web.plugins.module_utils import _journal
+from ansible_collections.emperor.web.plugins.module_utils._config_error import ConfigError
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
 
 _PROPERTIES = "LoadState,ActiveState,UnitFileState"
 _LOG_LINES = 12
 # The other states of a unit file, such as static, are not for systemctl enable to change.
 _NOT_AT_BOOT = ("disabled", "enabled-runtime", "linked", "linked-runtime")
-
-
-class ConfigError(Exception):
-    """The daemon refuses the configuration; the one before is in place."""
-
-    def __init__(self, message: str, outcome: Result | None = None) -> None:
-        super().__init__(message)
-        self.outcome = outcome
 
 
 class StartError(ConfigError):

@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ansible_collections.emperor.web.plugins.module_utils._config_service import ConfigError, Service, StartError
+from ansible_collections.emperor.web.plugins.module_utils._config_error import ConfigError
+from ansible_collections.emperor.web.plugins.module_utils._config_service import Service, StartError
 from ansible_collections.emperor.web.plugins.module_utils._config_swap import (
     Change,
     State,

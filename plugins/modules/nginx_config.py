@@ -172,7 +172,8 @@ import re
 from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._config_service import ConfigError, Service
+from ansible_collections.emperor.web.plugins.module_utils._config_error import ConfigError
+from ansible_collections.emperor.web.plugins.module_utils._config_service import Service
 from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigSet, Daemon, Wanted
 from ansible_collections.emperor.web.plugins.module_utils._config_swap import Change, State, unfinished
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import _config_service, _journal
-from ansible_collections.emperor.web.plugins.module_utils._config_service import ConfigError, Service, StartError
+from ansible_collections.emperor.web.plugins.module_utils._config_error import ConfigError
+from ansible_collections.emperor.web.plugins.module_utils._config_service import Service, StartError
 from ansible_collections.emperor.web.plugins.module_utils._process import Result
 
 

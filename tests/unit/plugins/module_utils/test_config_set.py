@@ -16,8 +16,9 @@ from functools import partial
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import _config_service, _config_set, _config_swap, _journal
+from ansible_collections.emperor.web.plugins.module_utils._config_error import ConfigError
 from ansible_collections.emperor.web.plugins.module_utils._config_service import Service
-from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigError, ConfigSet, Daemon, Wanted
+from ansible_collections.emperor.web.plugins.module_utils._config_set import ConfigSet, Daemon, Wanted
 from ansible_collections.emperor.web.plugins.module_utils._config_swap import Swap, unfinished, work_folder
 from ansible_collections.emperor.web.plugins.module_utils._process import Result
 
