@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,39 @@ class Site:
             time.sleep(0.2)
 
 
+class Visitors:
+    """Ask for a page of a site again and again, from entry to exit; each answer has to be good."""
+
+    def __init__(self, site: Site, path: str) -> None:
+        self.site, self.path = site, path
+        self.asked = 0
+        self.odd: list[int | str] = []
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self._ask) for _number in range(2)]
+
+    def _ask(self) -> None:
+        while not self.over.is_set():
+            try:
+                answer = self.site.get(self.path)
+                self.odd += [answer.status] if answer.status != 200 else []
+            except OSError as error:
+                self.odd.append(str(error))
+            self.asked += 1
+            time.sleep(0.02)
+
+    def __enter__(self) -> Visitors:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        assert self.asked > 10
+        assert self.odd == [], f"of {self.asked}"
+
+
 def judged_by_gixy(host, folder: Path) -> str:
     """What gixy says against the configuration that Nginx has read; empty for nothing."""
     (folder / "nginx.conf").write_text(host.check_output("nginx -T 2>/dev/null"))
@@ -117,12 +151,17 @@ def judged_by_gixy(host, folder: Path) -> str:
     return "" if found_nothing else done.stdout + done.stderr
 
 
-@pytest.fixture(scope="session")
-def address() -> str:
-    """The host's IP address."""
+def where() -> str:
+    """The host's address now: another container may have taken the one that it had before a boot."""
     template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     done = subprocess.run(["docker", "inspect", "--format", template, HOST], capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def address() -> str:
+    """The host's IP address."""
+    return where()
 
 
 @pytest.fixture

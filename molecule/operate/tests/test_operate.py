@@ -9,13 +9,12 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Site, ansible
+from conftest import HOST, Site, Visitors, ansible
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 DOCS = (PROJECT / "docs/releases.md").read_text()
@@ -110,36 +109,6 @@ def live(host) -> str:
 def columns(host) -> str:
     code = "from django.db import connection as c; print(*[f.name for f in c.introspection.get_table_description("
     return host.check_output("guestbook-manage shell -v 0 -c %s", f"{code}c.cursor(), 'entries_entry')])")
-
-
-class Visitors:
-    """Ask for a page again and again, and note every answer."""
-
-    def __init__(self, site: Site, path: str) -> None:
-        self.site, self.path = site, path
-        self.answers: list[int | str] = []
-        self.over = threading.Event()
-        self.threads = [threading.Thread(target=self._ask) for _number in range(2)]
-
-    def _ask(self) -> None:
-        while not self.over.is_set():
-            try:
-                self.answers.append(self.site.get(self.path).status)
-            except OSError as error:
-                self.answers.append(str(error))
-            time.sleep(0.02)
-
-    def __enter__(self) -> Visitors:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error) -> None:
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-        assert len(self.answers) > 10
-        assert [answer for answer in self.answers if answer != 200] == []
 
 
 @pytest.fixture(autouse=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Site, ansible
+from conftest import HOST, Site, Visitors, ansible, where
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 DOMAIN = "shop.example.com"
@@ -42,13 +41,6 @@ class Play:
         return ansible("ansible-playbook", "-i", self.inventory, f"emperor.web.{playbook}", *options)
 
 
-def where() -> str:
-    """The host's address now: another container may have taken the one that it had before a boot."""
-    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    done = subprocess.run(["docker", "inspect", "--format", template, HOST], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 @pytest.fixture
 def address() -> str:
     return where()
@@ -74,38 +66,6 @@ def changed(said: dict) -> int:
     assert not failure(said)
     assert not said["stats"][HOST]["failures"] and not said["stats"][HOST]["unreachable"], said["stats"]
     return said["stats"][HOST]["changed"]
-
-
-class Visitors:
-    """Ask for a page again and again, and note every answer that is not the usual one."""
-
-    def __init__(self, site: Site, path: str, pause: float = 0.03) -> None:
-        self.site, self.path, self.pause = site, path, pause
-        self.asked, self.odd = 0, []
-        self.over = threading.Event()
-        self.threads = [threading.Thread(target=self._ask) for _number in range(2)]
-
-    def _ask(self) -> None:
-        while not self.over.is_set():
-            try:
-                answer = self.site.get(self.path)
-                self.odd += [answer.status] if answer.status != 200 else []
-            except OSError as error:
-                self.odd.append(str(error))
-            self.asked += 1
-            time.sleep(self.pause)
-
-    def __enter__(self) -> Visitors:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error) -> None:
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-        assert self.asked > 10
-        assert self.odd == [], f"of {self.asked}"
 
 
 def processes(host, user: str) -> str:
