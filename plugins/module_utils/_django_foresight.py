@@ -38,7 +38,8 @@ def to_migrate(_job: dict) -> bool:
 
 def unknown_migrations(_job: dict) -> bool:
     """Whether the default database may have a migration that the project does not have; squashed ones may look so."""
-    return not recorded().keys() <= {key for keys in names_of_files().values() for key in keys}
+    found = names_of_files()
+    return found is None or not recorded().keys() <= {key for keys in found.values() for key in keys}
 
 
 def recorded() -> dict:
