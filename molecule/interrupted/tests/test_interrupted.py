@@ -116,6 +116,7 @@ class Run:
         self.output = tempfile.NamedTemporaryFile("w", dir=folder)  # noqa: SIM115
         command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", inventory, *arguments]
         environment = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_PIPELINING": "true"}
+        environment |= {"PYTHONFAULTHANDLER": "1"}  # see stacks()
         self.process = subprocess.Popen(
             [*command, "emperor.web.deploy"],
             stdout=self.output,
@@ -137,6 +138,23 @@ class Run:
     @property
     def text(self) -> str:
         return Path(self.output.name).read_text()
+
+    def stacks(self) -> str:
+        """End a run that hangs; what it has printed so far, and where each of its processes was."""
+        os.killpg(self.process.pid, signal.SIGABRT)
+        self.process.wait()
+        return self.text[-8000:]
+
+    def wait_for_lock(self) -> None:
+        try:
+            wait_until("the run waits for the lock", lambda: "waiting for " in self.going_on())
+        except AssertionError as reason:
+            raise AssertionError(f"{reason}\n{self.stacks()}") from None
+
+    def going_on(self) -> str:
+        """What it has printed so far; it must not have ended."""
+        assert self.process.poll() is None, f"the run has ended: {self.text[-3000:]}"
+        return self.text
 
     @property
     def printed(self) -> dict:
@@ -225,7 +243,7 @@ def hold(step: str) -> None:
 
 def reached(step: str, run: Run) -> None:
     def there() -> bool:
-        assert run.process.poll() is None, f"the run ended before {step}: {run.text[-3000:]}"
+        run.going_on()
         return bool(on_host("sh", "-c", f"ls {HOLD}/{step}.reached 2>/dev/null", check=False))
 
     wait_until(f"the run waits at {step}", there)
@@ -412,7 +430,7 @@ def test_two_runs_at_once(deploy, site):
         assert holder() == mine
         assert deploy("v4", "--check", django_lock_wait=0).changed >= 0, "check mode needs no lock"
         second = deploy("v4")
-        wait_until("the second run waits", lambda: "waiting for " in second.text)
+        second.wait_for_lock()
         let_go("migrate")
         assert first.changed > 0
         assert second.changed > 0
