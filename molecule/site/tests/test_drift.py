@@ -49,6 +49,17 @@ def state(paths: list[str]) -> dict[str, list | None]:
     return json.loads(call("/usr/bin/python3", "-c", READ, given="\n".join(paths)))
 
 
+def test_a_site_that_keeps_nginx_from_starting_is_put_right(address):
+    """And so are the files of the role nginx, which it configures before the sites."""
+    broken, other = "/etc/nginx/sites-enabled/emperor-shop.conf", "/etc/nginx/nginx.conf"
+    before = state([broken, other])
+    call("sh", "-c", f"echo 'server {{' >> {broken}; echo '# drift' >> {other}; systemctl stop nginx")
+    assert changed_by("emperor.web.site", INVENTORY) > 0
+    assert state([broken, other]) == before
+    assert Site(address, "shop.example.com").wait().status in (200, 301)
+    assert changed_by("emperor.web.site", INVENTORY) == 0
+
+
 @pytest.mark.parametrize(
     ("what", "drift"),
     [
