@@ -35,7 +35,9 @@ from ansible_collections.emperor.web.plugins.module_utils._lock import (
     step_variable,
 )
 
-ELSEWHERE = Holder("f00d", "ann", "laptop", "another system", 4711, "12345", "v1.4.2")
+# Processes are found by it on the whole machine, where these tests may run on another Python at the same time.
+TOKEN = f"f00d{os.getpid()}"
+ELSEWHERE = Holder(TOKEN, "ann", "laptop", "another system", 4711, "12345", "v1.4.2")
 
 
 @pytest.fixture
@@ -107,8 +109,8 @@ def test_another_run_has_it(lock, mine):
     said = str(busy.value)
     assert "app shop is being deployed by ann from laptop (pid 4711) since 1970-01-01 00:00:00 UTC, v1.4.2; " in said
     assert "lock_wait" in said and lock.path in said
-    assert busy.value.holder.token == "f00d"
-    assert lock.holder().token == "f00d"
+    assert busy.value.holder.token == TOKEN
+    assert lock.holder().token == TOKEN
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "[1]", '{"token": "x"}', "null", '"x"'])
@@ -147,7 +149,7 @@ def test_zombie_is_no_run(start):
 
 def test_run_that_the_controller_knows_to_be_dead(lock, mine):
     lock.acquire(ELSEWHERE)
-    assert lock.acquire(mine, ended="f00d")
+    assert lock.acquire(mine, ended=TOKEN)
 
 
 @pytest.mark.parametrize("away", [LEASE + 1, -LEASE - 60])
@@ -163,12 +165,12 @@ def test_host_that_was_restarted_has_no_run(lock, mine):
     assert lock.acquire(mine)
 
 
-@pytest.mark.parametrize("ended", ["", "f00d"])
+@pytest.mark.parametrize("ended", ["", TOKEN])
 def test_task_that_is_still_at_work_keeps_the_lock(lock, mine, start, ended):
     lock.acquire(ELSEWHERE)
     change(lock, seen=0)
-    process = start(**{VARIABLE: "f00d"})
-    assert processes_with(VARIABLE)[process.pid] == "f00d"
+    process = start(**{VARIABLE: TOKEN})
+    assert processes_with(VARIABLE)[process.pid] == TOKEN
     with pytest.raises(Busy, match="still runs on the host" if ended else "a task of it runs on the host"):
         lock.acquire(mine, ended=ended)
     process.kill()
@@ -290,7 +292,7 @@ def test_another_run_is_named(lock):
     lock.acquire(ELSEWHERE)
     with pytest.raises(Failed) as failed, locked(module(), lock.root):
         pass
-    assert Holder(**failed.value.args[0]["busy"]).token == "f00d"
+    assert Holder(**failed.value.args[0]["busy"]).token == TOKEN
 
 
 def test_check_mode_takes_none(lock):
