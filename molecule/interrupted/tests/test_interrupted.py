@@ -28,7 +28,7 @@ APP = {
     "health": {"path": "/healthz"},
 }
 
-# Run on the host: processes that have a variable, and those of them to kill.
+# Run on the host: processes that have a variable, and the same with their end.
 PROCESSES = """
 import glob, os, sys
 for path in glob.glob("/proc/[0-9]*/environ"):
@@ -38,6 +38,7 @@ for path in glob.glob("/proc/[0-9]*/environ"):
     except OSError:
         pass
 """
+KILLED = PROCESSES.replace("    except OSError", "            os.kill(int(path.split('/')[2]), 9)\n    except OSError")
 VASSALS = """
 import json, socket
 stats = socket.socket(socket.AF_UNIX)
@@ -243,9 +244,8 @@ def let_go(step: str) -> None:
 
 def kill_tasks() -> None:
     """Kill the modules that run on the host, and not what they have started."""
-    pids = host_python(PROCESSES, "EMPEROR_DEPLOY")
-    assert pids, "no task runs on the host"
-    on_host("sh", "-c", f"kill -9 {' '.join(pids)}")
+    assert host_python(KILLED, "EMPEROR_DEPLOY"), "no task runs on the host"
+    wait_until("they have ended", lambda: not host_python(PROCESSES, "EMPEROR_DEPLOY"))
 
 
 def sound_build(version: str) -> None:
@@ -368,9 +368,9 @@ def test_half_removed_release_is_not_used(deploy, site):
     oldest = next(manifest["id"] for manifest in finished if manifest["id"] not in (now, before))
     many = "import sys\nfor n in range(150000): open(f'{sys.argv[1]}/{n}', 'x').close()"
     host_python(many, f"{ROOT}/releases/{oldest}/src")
-    watch = "import os, sys\nwhile os.path.exists(sys.argv[1]): pass\n" + PROCESSES.replace(
-        'print(path.split("/")[2])', 'os.kill(int(path.split("/")[2]), 9)'
-    ).replace("sys.argv[1]", "'EMPEROR_DEPLOY'")
+    watch = "import os, sys\nwhile os.path.exists(sys.argv[1]): pass\n" + KILLED.replace(
+        "sys.argv[1]", "'EMPEROR_DEPLOY'"
+    )
     command = ["docker", "exec", HOST, "/usr/bin/python3", "-c", watch, f"{ROOT}/releases/{oldest}/release.json"]
     with Visitors(site) as visitors, subprocess.Popen(command) as watcher:
         run = deploy(version[now], django_keep=0)
