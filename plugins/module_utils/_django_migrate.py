@@ -26,7 +26,7 @@ def run(job: dict) -> dict:
         answer.update(finish_report(job, work))
     elif work:
         with migration_lock(connection, job["lock_wait"]):
-            work = look(job, connection)  # the one before may have done it
+            work = look(job, connection, work)  # the one before may have done it
             answer.update(finish_report(job, work))
             if work:
                 answer.update(apply(job, connection, work))

@@ -30,6 +30,7 @@ class Work(NamedTuple):
     prune: list  # records of migrations that the project no longer has
     record: list  # squashed migrations to be recorded, because all that they replace is applied
     unsafe: list
+    recorded: frozenset = frozenset()  # the records of the database that all this comes from
 
     def __bool__(self) -> bool:
         return bool(self.plan or self.tables or self.prune or self.record)
@@ -73,8 +74,11 @@ def one_query():
         MigrationRecorder.applied_migrations = original
 
 
-def look(job: dict, connection) -> Work:
-    """Find out what is to be done, and refuse what must not be."""
+def look(job: dict, connection, earlier: Work | None = None) -> Work:
+    """Find out what is to be done, and refuse what must not be.
+
+    What was found earlier still counts if the database has the same records.
+    """
     from django.db import DatabaseError
     from django.db.migrations.executor import MigrationExecutor
     from django.db.migrations.recorder import MigrationRecorder
@@ -82,6 +86,9 @@ def look(job: dict, connection) -> Work:
     try:
         with one_query():
             recorded = MigrationRecorder(connection).applied_migrations()
+            # Tables are what the records do not tell.
+            if earlier and earlier.recorded == recorded.keys() and not (job["run_syncdb"] or job["fake_initial"]):
+                return earlier
             before = None if any(job[name] for name in NEED_THE_GRAPH) else last_of_all(recorded)
             if before is not None:
                 return Work(None, before, [], [], [], [], [])
@@ -106,7 +113,7 @@ def look(job: dict, connection) -> Work:
         refuse_irreversible(plan)
         soft_applied = already_there(executor, plan) if job["fake_initial"] else set()
         unsafe = unsafe_steps(executor, plan, soft_applied)
-    work = Work(executor, before, plan, tables, [], record, unsafe)
+    work = Work(executor, before, plan, tables, [], record, unsafe, frozenset(recorded))
     refuse_unsafe(job, work)
     return work
 

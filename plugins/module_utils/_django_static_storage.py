@@ -121,7 +121,8 @@ class Stage:
         if is_plain_folder(storage) and is_plain(storage, "save", "_save", "delete", "get_available_name"):
             self._quicken(command, storage)
         explain_post_processing(command, storage)
-        command.collect()
+        with remembered_urls():
+            command.collect()
         self.post_processed = len(set(command.post_processed_files))
         wanted = {}
         for name, found in scan(self.fresh).items():
@@ -213,6 +214,26 @@ class Stage:
         storage.exists = lambda name: os.path.lexists(path(name))
         if is_plain(command, "copy_file", "delete_file"):
             command.copy_file = copy_file
+
+
+@contextlib.contextmanager
+def remembered_urls():
+    """Make the URL of a file once: Django asks for it in each pass and for each pattern that it rewrites."""
+    from django.core.files.storage import FileSystemStorage
+
+    made, known = FileSystemStorage.url, {}
+
+    def url(storage, name):
+        key = (storage.base_url, name)
+        if key not in known:
+            known[key] = made(storage, name)
+        return known[key]
+
+    FileSystemStorage.url = url
+    try:
+        yield
+    finally:
+        FileSystemStorage.url = made
 
 
 def explain_post_processing(command, storage) -> None:
