@@ -319,7 +319,8 @@ def test_public_roles_can_be_validated_alone(role):
     entries = entry_points(role)
     assert entries["validate"]["options"] == entries["main"]["options"]
     first = load(role / "tasks" / "main.yml")[0]
-    assert first["ansible.builtin.import_tasks"] == "validate.yml"
+    assert first["ansible.builtin.include_tasks"] == "validate.yml"
+    assert first["when"] == "not __site_validated | default(false)"
 
 
 def test_roles_that_site_uses_are_validated_by_it():
