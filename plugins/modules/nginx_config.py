@@ -154,12 +154,6 @@ atomic:
   returned: files were swapped
   type: bool
   sample: true
-elsewhere:
-  description: Files below O(root) that the message names and O(files) does not have; what is to be mended may be there.
-  returned: failure
-  type: list
-  elements: str
-  sample: [sites-enabled/mine.conf]
 service_changes:
   description: What was done to O(service), or would be in check mode; empty when it ran and was enabled.
   returned: O(service) is given, and RV(tested) is true
@@ -174,7 +168,6 @@ tested:
   sample: true
 """
 
-import os
 import re
 from dataclasses import replace
 
@@ -304,22 +297,13 @@ def configure(module: AnsibleModule) -> dict:
     return {"changed": bool(diff), "files": names, "tested": tested, "diff": diff, **more}
 
 
-def others_named(message: str, root: str, given: list[str]) -> list[str]:
-    """Files below the folder that a message names and that were not given."""
-    below = re.escape(os.path.normpath(root))
-    found = {os.path.normpath(path) for path in re.findall(rf"(?<![\w./-]){below}/([\w./@+-]*[\w@+-])", message)}
-    return sorted(found - {os.path.normpath(path) for path in given})
-
-
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         result = configure(module)
     except ConfigError as error:
-        given = [options["path"] for options in module.params["files"]]
-        elsewhere = others_named(str(error), module.params["root"], given)
-        module.fail_json(msg=str(error), elsewhere=elsewhere, **(error.outcome.report() if error.outcome else {}))
+        module.fail_json(msg=str(error), **(error.outcome.report() if error.outcome else {}))
     except OSError as error:
         root = module.params["root"]
         module.fail_json(msg=f"the files before are in place; {explain_os_error(error, root, '/tmp')}")
