@@ -50,7 +50,7 @@ def state(paths: list[str]) -> dict[str, list | None]:
 
 
 def test_a_site_that_keeps_nginx_from_starting_is_put_right(address):
-    """And so are the files of the role nginx, which it configures before the sites."""
+    """And so are the files of the role nginx with it."""
     broken, other = "/etc/nginx/sites-enabled/emperor-shop.conf", "/etc/nginx/nginx.conf"
     before = state([broken, other])
     call("sh", "-c", f"echo 'server {{' >> {broken}; echo '# drift' >> {other}; systemctl stop nginx")
