@@ -109,7 +109,7 @@ def test_all_run_as_the_app_in_its_release_and_hardened_like_its_emperor(host, v
         assert f"{ROOT}/releases/{v1}" in host.file(f"{UNITS}/django@queue:{name}.service.d/django.conf").content_string
     secret = host.file(f"{ROOT}/secret_key").content_string.strip()
     assert len(secret) > 20
-    assert host.run("grep -r %s %s/django@*", secret, UNITS).rc == 1
+    assert host.run("grep -r -e %s %s/django@*", secret, UNITS).rc == 1
     for unit in ("django@queue:worker.service", "django@queue:write.service"):
         exposure = host.check_output(f"systemd-analyze security --no-pager {unit} | tail -n 1").split()[-3]
         assert float(exposure) <= 1.5, exposure
