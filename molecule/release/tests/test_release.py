@@ -20,7 +20,7 @@ PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 SOURCE = PROJECT / f".cache/release-{os.environ['EMPEROR_HOST']}"
 SCENARIO = PROJECT / "molecule/release"
 STEADY = 20  # seconds without a release, before the first
-UNNOTICED = 0.4  # seconds
+INSTANT, UNNOTICED = 0.1, 0.4  # seconds
 RATE = 260  # short requests a second
 KINDS = (
     ["good", "settings", "good", "page fails", "good", "good", "urls", "good", "wsgi", "good"]
@@ -156,14 +156,14 @@ def test_each_answer_is_of_a_release_that_was_live_then(run):
 def test_nobody_waited_for_a_switch(run):
     """Longest against three times the steady p99, or against what the same playbook does where it does not switch.
 
-    What the switch itself costs it costs each time, so on a machine that others share, where any request may wait for a
-    processor, the best switch has to keep to that, and the others to what nobody notices: an app takes longer to start.
+    On a machine that others share any request may wait for a processor, the more while an app starts. So a few releases
+    keep to what nobody notices: what a switch costs each time shows in the best, what it costs now and then in the worst.
     All twenty releases are for a quiet machine, where there is no excuse.
     """
     steady = percentile(sorted(short(run, run.releases[0].began - STEADY, run.releases[0].began)), 99)
     broken = [max(short(run, release.began, release.ended)) for release in run.releases if release.kind != "good"]
     around = [max(short(run, at - 1, at + 1)) for release in run.releases for at in switches(run, release)]
     print(f"steady p99 {steady:.4f}, around switches {sorted(around)}, while broken releases ran {sorted(broken)}")
-    assert min(around) <= max(3 * steady, *broken)
+    assert min(around) <= max(INSTANT, *broken)
     assert max(around) <= max(UNNOTICED, *broken)
     assert len(KINDS) < 20 or max(around) <= 3 * steady
