@@ -157,8 +157,8 @@ def test_nobody_waited_for_a_switch(run):
     """Longest against three times the steady p99, or against what the same playbook does where it does not switch.
 
     On a machine that others share any request may wait for a processor, the more while an app starts. So a few releases
-    keep to what nobody notices: what a switch costs each time shows in the best, what it costs now and then in the worst.
-    All twenty releases are for a quiet machine, where there is no excuse.
+    keep to what nobody notices: what a switch costs each time shows in the best, what it may cost in the worst. All
+    twenty releases are for a quiet machine, where there is no excuse.
     """
     steady = percentile(sorted(short(run, run.releases[0].began - STEADY, run.releases[0].began)), 99)
     broken = [max(short(run, release.began, release.ended)) for release in run.releases if release.kind != "good"]
