@@ -28,6 +28,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, read_text, write_atomic
@@ -138,11 +139,29 @@ def processes_with(variable: str) -> dict[int, str]:
     for name in os.listdir("/proc") if os.path.isdir("/proc") else []:
         if not name.isdigit() or int(name) == os.getpid():
             continue
-        with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as handle:
-            for entry in handle.read().split(b"\0"):
-                if entry.startswith(wanted):
-                    found[int(name)] = os.fsdecode(entry[len(wanted) :])
+        for entry in environment_of(name).split(b"\0"):
+            if entry.startswith(wanted):
+                found[int(name)] = os.fsdecode(entry[len(wanted) :])
     return found
+
+
+def environment_of(pid: str, patience: float = 1) -> bytes:
+    """The environment of a process as the kernel has it; nothing of one that has ended.
+
+    A program that is just being started has neither environment nor arguments yet, so that is waited for.
+    """
+    deadline = time.monotonic() + patience
+    with contextlib.suppress(OSError):
+        while True:
+            if environment := Path(f"/proc/{pid}/environ").read_bytes():
+                return environment
+            if Path(f"/proc/{pid}/cmdline").read_bytes():
+                return Path(f"/proc/{pid}/environ").read_bytes()
+            os.readlink(f"/proc/{pid}/exe")  # which neither a thread of the kernel has nor a process that has ended
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.001)
+    return b""
 
 
 def end_orphans(root: str) -> list[int]:

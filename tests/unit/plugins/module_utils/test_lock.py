@@ -26,6 +26,7 @@ from ansible_collections.emperor.web.plugins.module_utils._lock import (
     Lock,
     Lost,
     end_orphans,
+    environment_of,
     gone,
     locked,
     lost,
@@ -58,9 +59,6 @@ def start():
     def started(**environment: str) -> subprocess.Popen:
         process = subprocess.Popen(["sleep", "600"], env=os.environ | environment)
         processes.append(process)
-        # Between fork and exec it has the environment of this process.
-        while b"sleep" not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
-            time.sleep(0.01)
         return process
 
     yield started
@@ -163,6 +161,28 @@ def test_host_that_was_restarted_has_no_run(lock, mine):
     lock.acquire(ELSEWHERE)
     change(lock, host_system="before the boot")
     assert lock.acquire(mine)
+
+
+def test_program_that_is_just_being_started_is_known_by_its_environment(start):
+    """For a moment the kernel tells nothing of it: neither what it was started with nor its arguments."""
+    for _attempt in range(50):
+        process = start(**{VARIABLE: TOKEN})
+        assert processes_with(VARIABLE)[process.pid] == TOKEN
+
+
+def test_what_has_no_environment_is_not_waited_for():
+    empty = subprocess.Popen(["sleep", "600"], env={})
+    dead = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        began = time.monotonic()
+        assert (environment_of(str(empty.pid)), environment_of(str(dead.pid))) == (b"", b"")
+        assert time.monotonic() - began < 1
+    finally:
+        empty.kill()
+        empty.wait()
+        dead.wait()
+    assert environment_of(str(dead.pid)) == b""
 
 
 @pytest.mark.parametrize("ended", ["", TOKEN])
