@@ -194,8 +194,8 @@ def test_what_the_timer_starts_renews_what_is_due_and_nothing_else(host, address
     host.check_output(f"sed -i '/^renew_before_expiry/d' {settings}")
 
 
-def deploy(*extra: str) -> subprocess.CompletedProcess:
-    argv = ["ansible-playbook", "-i", SCENARIO / "inventory.yml", "emperor.web.deploy", *extra]
+def deploy(*extra: str, playbook: str = "emperor.web.deploy") -> subprocess.CompletedProcess:
+    argv = ["ansible-playbook", "-i", SCENARIO / "inventory.yml", playbook, *extra]
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
