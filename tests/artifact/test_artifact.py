@@ -93,6 +93,19 @@ def test_it_has_the_files_that_users_need_and_no_others(artifact: Artifact):
     assert artifact.files == wanted
 
 
+def test_the_repository_is_the_same_on_each_machine():
+    """A link to a folder of one machine breaks the next checkout; what is ignored was committed by mistake."""
+    listed = ["git", "ls-files", "-z", "--cached"]
+    names = [
+        subprocess.check_output(argv, cwd=ROOT, text=True) for argv in (listed, [*listed, "-i", "--exclude-standard"])
+    ]
+    tracked, ignored = ([name for name in text.split("\0") if name] for text in names)
+    links = [ROOT / name for name in tracked if (ROOT / name).is_symlink()]
+    assert links
+    assert [str(link) for link in links if not link.resolve().is_relative_to(ROOT)] == []
+    assert ignored == []
+
+
 def test_links_of_its_pages_lead_to_files_that_it_has(artifact: Artifact):
     pages = [name for name in artifact.files if name.endswith(".md")]
     assert {"README.md", "docs/settings.md", "roles/django/README.md"} <= set(pages)
