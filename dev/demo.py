@@ -11,6 +11,7 @@ EMPEROR_DEMO_VARS names a YAML file with more options of the app, for projects t
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import re
@@ -19,8 +20,7 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
+import urllib.parse
 
 import lab
 
@@ -131,12 +131,10 @@ def manage(app: str, *arguments: str, stdin: str) -> bool:
 
 
 def answer(url: str) -> int:
-    """The status of a page."""
-    try:
-        with urllib.request.urlopen(url, timeout=30) as page:
-            return page.status
-    except urllib.error.HTTPError as error:
-        return error.code
+    """The status of a page; a redirect is not followed, it may lead to a name that this machine does not have."""
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=30)
+    connection.request("GET", urllib.parse.urlsplit(url).path)
+    return connection.getresponse().status
 
 
 def main() -> None:

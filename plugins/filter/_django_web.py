@@ -43,8 +43,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - Has C(sites), as in the role's C(nginx_sites), C(links), each with C(path) and C(target), and C(misplaced),
-      sentences about databases that the next release would not find.
+    - Has C(sites), as in the role's C(nginx_sites), C(links) for M(emperor.web.linked_folders), and C(unfit),
+      sentences about settings that do not fit, such as a database that the next release would not find.
   type: dict
 """
 
@@ -65,10 +65,10 @@ def django_web(
     sources: list[dict[str, Any]] | None = None,
     checks: list[dict[str, Any]] | None = None,
 ) -> dict[str, list[Any]]:
-    """Sites and links of all apps, and what is wrong with their databases."""
+    """Sites and links of all apps, and which of their settings do not fit."""
     links: list[dict[str, str]] = []
     sites: list[dict[str, Any]] = []
-    misplaced: list[str] = []
+    unfit: list[str] = []
     built, checked = by_app(sources), by_app(checks)
     for app in apps:
         source, check = built.get(app["name"], {}), checked.get(app["name"], {})
@@ -79,14 +79,24 @@ def django_web(
         release = source.get("path", "")
         static = {"path": project.get("static_root", ""), "target": f"{release}/static"}
         media = {"path": project["media_root"], "target": shared}
-        links += [link for link in (static, media) if inside(link["path"], f"{release}/src")]
+        links += [
+            link | {"name": f"app {app['name']}: {setting}"}
+            for setting, link in (("STATIC_ROOT", static), ("MEDIA_ROOT", media))
+            if inside(link["path"], f"{release}/src")
+        ]
         media_root = shared if inside(media["path"], f"{release}/src") else media["path"]
         lost = [base["name"] for base in project.get("databases", []) if inside(base.get("name"), release)]
         if lost:
-            misplaced.append(
+            unfit.append(
                 f"app {app['name']}: the SQLite database {', '.join(lost)} is inside a release, where the next one "
                 f"would not find it. Let the settings take it from the environment (DATABASE_URL is "
                 f"sqlite:///{app['root']}/shared/db.sqlite3)"
+            )
+        if project.get("ssl_redirect") and app["tls"]["tls"] == "off" and not app["nginx_template"]:
+            unfit.append(
+                f"app {app['name']}: SECURE_SSL_REDIRECT sends visitors to HTTPS, which the site does not have. Give "
+                f"the app tls: acme, or tls: proxy where a load balancer in front of the host has the certificate, or "
+                f"switch the setting off"
             )
         sites.append(
             {
@@ -114,7 +124,7 @@ def django_web(
                 **app["tls"],
             }
         )
-    return {"sites": sites, "links": links, "misplaced": misplaced}
+    return {"sites": sites, "links": links, "unfit": unfit}
 
 
 def own_path(setting: str, url: str | None, app: dict[str, Any]) -> str:

@@ -172,6 +172,7 @@ def program(job: dict[str, Any], what: ModuleType, *parts: ModuleType) -> str:
 def explain(action: str, error: dict[str, Any]) -> str:
     """One sentence on what went wrong and what to do about it."""
     text = f"{error['type']}: {error['message']}".strip()
+    text += f" ({error['cause']})" if error["cause"] else ""
     missing, settings = error["missing_module"], error["settings"]
     if error["explained"]:
         return error["message"]
@@ -189,4 +190,9 @@ def explain(action: str, error: dict[str, Any]) -> str:
         )
     if missing:
         return f"{text}; a package is missing from the project's requirements, or the module's name is wrong"
+    if error["denied"] and action == "check":
+        text += (
+            ". The user that runs the project has no right to that. The code of a release is read-only; let the "
+            "settings name a file or folder that belongs to the user"
+        )
     return f"{FAILURES[action]}: {text}"

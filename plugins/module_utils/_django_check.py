@@ -12,6 +12,8 @@ import importlib
 import os
 import sys
 
+SECURITY_MIDDLEWARE = "django.middleware.security.SecurityMiddleware"
+
 
 def run(job: dict) -> dict:
     """Run the system checks, import the WSGI callable and tell what the settings say."""
@@ -103,6 +105,19 @@ def url_below(settings, name: str) -> str | None:
     return getattr(settings, name)
 
 
+def absolute(path) -> str:
+    """A path of the settings, which Django takes from the folder of the project where it is relative."""
+    return os.path.abspath(path) if path else ""
+
+
+def sqlite_file(database: dict) -> str:
+    """The file of an SQLite database; for one in memory and for those on servers no path."""
+    name = str(database.get("NAME") or "")
+    if "sqlite" not in database.get("ENGINE", ""):
+        return ""
+    return name if name.startswith((":memory:", "file:")) else absolute(name)
+
+
 def project_facts(settings) -> dict:
     """What a web server and an operator need to know of a project's settings; nothing secret."""
     import django
@@ -119,15 +134,16 @@ def project_facts(settings) -> dict:
         "insecure_key_reason": weakness,
         "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS],
         "static_url": url_below(settings, "STATIC_URL"),
-        "static_root": str(settings.STATIC_ROOT or ""),
+        "static_root": absolute(settings.STATIC_ROOT),
         "media_url": url_below(settings, "MEDIA_URL"),
-        "media_root": str(settings.MEDIA_ROOT or ""),
+        "media_root": absolute(settings.MEDIA_ROOT),
+        "ssl_redirect": bool(settings.SECURE_SSL_REDIRECT and SECURITY_MIDDLEWARE in settings.MIDDLEWARE),
         "staticfiles": apps.is_installed("django.contrib.staticfiles"),
         "databases": [
             {
                 "alias": alias,
                 "engine": database.get("ENGINE", ""),
-                "name": str(database.get("NAME") or "") if "sqlite" in database.get("ENGINE", "") else "",
+                "name": sqlite_file(database),
             }
             for alias, database in settings.DATABASES.items()
         ],

@@ -13,6 +13,8 @@ whatever it likes while it loads. What a module does is in a file beside this on
 
 from __future__ import annotations
 
+import errno
+import gc
 import json
 import os
 import runpy
@@ -28,6 +30,8 @@ LAST_WORDS = 10
 
 def main(job: dict, source: str, parts: dict) -> None:
     """Do one job, then end, even if the project has started threads that do not."""
+    # Nearly all that Django makes while it loads or migrates stays, so to look for garbage that often finds none.
+    gc.set_threshold(50_000, 20)
     reply(job, source, parts)
     end = threading.Timer(LAST_WORDS, os._exit, (0,))
     end.daemon = True
@@ -81,12 +85,29 @@ def describe(error: BaseException) -> dict:
     return {
         "type": type(error).__name__,
         "message": message,
+        "cause": cause_of(error),
+        "denied": getattr(root_of(error), "errno", None) in (errno.EACCES, errno.EPERM, errno.EROFS),
         "explained": getattr(error, "explained", False) is True,
         "missing_module": error.name if isinstance(error, ModuleNotFoundError) else None,
         "settings": os.environ.get("DJANGO_SETTINGS_MODULE", ""),
         "app": listed_app(error.name) if isinstance(error, ModuleNotFoundError) else "",
         "traceback": "".join(traceback.format_exception(type(error), error, error.__traceback__)),
     }
+
+
+def root_of(error: BaseException) -> BaseException:
+    """The exception that the others came from."""
+    seen = []
+    while error not in seen:
+        seen.append(error)
+        error = error.__cause__ or error
+    return error
+
+
+def cause_of(error: BaseException) -> str:
+    """What an exception was raised from, where its own message may not say it; logging hides a missing right so."""
+    root = root_of(error)
+    return "" if root is error or str(root) in str(error) else f"{type(root).__name__}: {root}"
 
 
 def secrets_of_settings() -> list:

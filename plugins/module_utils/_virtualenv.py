@@ -50,6 +50,12 @@ print("\\n".join(wanted))
 _LOCAL = re.compile(
     r"""(?m)^\s*["']?(?:\.{0,2}/|\.\s*$)|@\s*file:|\b(?:directory|editable|path)\s*=\s*["'](?!\.["'])"""
 )
+# What compilers and the scripts that call them say of missing programs, headers and libraries.
+_LACKING = re.compile(
+    r"C compiler|Unknown compiler|linker `cc` not found|\.h: No such file|(?:pg|mysql|curl)[_-]config|pkg-config"
+    r"|command '\S*(?:gcc|cc|g\+\+)' failed|cannot find -l",
+    re.IGNORECASE,
+)
 _EDITABLE = re.compile(r"(?m)^\s*(?:-e|--editable)[ =](?!.*://).*$")
 
 
@@ -271,8 +277,18 @@ def _step(plan: Plan, argv: list[str], cwd: str, user: str, stdin: str = "") -> 
     outcome = run(argv, environment=plan.environment, cwd=cwd, user=user, timeout=plan.timeout, stdin=stdin)
     if outcome.rc != 0 or outcome.timed_out:
         reason = f"not done within {plan.timeout} s" if outcome.timed_out else outcome.last_lines(12)
-        raise SourceError(f"the requirements in {plan.requirements} cannot be installed: {reason}")
+        raise SourceError(f"the requirements in {plan.requirements} cannot be installed: {reason}{lacking(outcome)}")
     return outcome
+
+
+def lacking(outcome: Result) -> str:
+    """What to do where a package is built from its source and the host lacks what that takes."""
+    if not _LACKING.search(outcome.stdout + outcome.stderr):
+        return ""
+    return (
+        ". It is built on the host, for want of a wheel; name the Debian packages that this takes in packages of the "
+        "app, for example packages: [build-essential, python3-dev]"
+    )
 
 
 def network_environment(index_url: str | None, authorities: str, proxy: str | None) -> dict[str, str]:

@@ -124,7 +124,8 @@ messages:
       hint: ""
 project:
   description:
-    - What the settings say. Names of databases are given for SQLite only, where they are paths.
+    - What the settings say, paths as absolute ones. Names of databases are given for SQLite only, where they are paths.
+    - RV(project.ssl_redirect) tells whether Django redirects to HTTPS, by C(SECURE_SSL_REDIRECT) and its middleware.
   returned: when the project could be asked
   type: dict
   sample:
@@ -140,6 +141,7 @@ project:
     static_root: /srv/django/shop/releases/3f2a9c1b-7d04e6aa/static
     media_url: /media/
     media_root: /srv/django/shop/shared/media
+    ssl_redirect: true
     staticfiles: true
     databases:
       - alias: default

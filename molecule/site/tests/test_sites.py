@@ -236,6 +236,14 @@ def test_parts_of_files(host, site):
     assert site.get("/media/ten", Range="bytes=50-").status == 416
 
 
+def test_uploads_of_a_project_that_has_them_inside_its_sources_outlive_releases(host, site):
+    keep = "umask 022; echo kept > /srv/django/shop/current/src/media/kept"
+    host.check_output("runuser -u shop -- sh -c %s", keep)
+    assert site.get("/media/kept").text == "kept\n"
+    assert host.file("/srv/django/shop/shared/media/kept").content_string == "kept\n"
+    assert host.file("/srv/django/shop/shared/media").group == "www-data", "Nginx may read them"
+
+
 def test_protected_file_is_the_apps_to_give(site, host):
     answer = site.get("/protected-file/a%20report.pdf")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/pdf")

@@ -1,6 +1,7 @@
 """A project that shows what Nginx tells Django. Settings come from the environment, URLs are those of startproject."""
 
 import os
+from pathlib import Path
 
 SECRET_KEY = os.environ["SECRET_KEY"]
 DEBUG = False
@@ -20,9 +21,10 @@ MIDDLEWARE = [
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = os.environ["STATIC_ROOT"]
+# Inside the sources, one of them relative, as tutorials have them.
+STATIC_ROOT = "public/static"
 MEDIA_URL = "media/"
-MEDIA_ROOT = os.environ["MEDIA_ROOT"]
+MEDIA_ROOT = Path(__file__).resolve().parents[1] / "media"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},

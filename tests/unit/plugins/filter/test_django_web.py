@@ -96,7 +96,7 @@ def web(*checks: dict, **options) -> dict:
 
 
 def test_a_project_that_follows_its_environment_needs_no_links():
-    assert web(check()) == {"sites": [SITE], "links": [], "misplaced": []}
+    assert web(check()) == {"sites": [SITE], "links": [], "unfit": []}
 
 
 def test_an_app_that_sleeps_is_asked_where_systemd_listens():
@@ -129,23 +129,43 @@ def test_options_of_the_app_reach_its_site():
 )
 def test_folders_inside_a_release_are_led_to_where_they_belong(facts, links, media_root):
     result = web(check(**facts))
-    assert result["links"] == [{"path": path, "target": target} for path, target in links]
+    assert [(link["path"], link["target"]) for link in result["links"]] == links
     assert result["sites"] == [SITE | {"media_root": media_root}]
 
 
+def test_links_are_called_by_their_settings():
+    links = web(check(static_root=f"{RELEASE}/src/public/static", media_root=f"{RELEASE}/src/media"))["links"]
+    assert [link["name"] for link in links] == ["app shop: STATIC_ROOT", "app shop: MEDIA_ROOT"]
+
+
 @pytest.mark.parametrize(
-    ("name", "misplaced"),
+    ("facts", "options", "told"),
+    [
+        ({"ssl_redirect": True}, {}, True),
+        ({"ssl_redirect": False}, {}, False),
+        ({"ssl_redirect": True}, {"tls": "proxy"}, False),
+        ({"ssl_redirect": True}, {"tls": "acme"}, False),
+        ({"ssl_redirect": True}, {"nginx_template": __file__}, False),
+    ],
+)
+def test_a_redirect_to_a_site_without_tls_is_told(facts, options, told):
+    unfit = web(check(**facts), **options)["unfit"]
+    assert ["SECURE_SSL_REDIRECT sends visitors to HTTPS" in text for text in unfit] == [True] * told
+
+
+@pytest.mark.parametrize(
+    ("name", "unfit"),
     [
         (f"{RELEASE}/src/db.sqlite3", True),
         ("/srv/django/shop/shared/db.sqlite3", False),
         (None, False),  # a server's, which has no path
     ],
 )
-def test_a_database_inside_a_release_is_told(name, misplaced):
+def test_a_database_inside_a_release_is_told(name, unfit):
     base = {"alias": "default", "engine": "x"} | ({"name": name} if name else {})
-    told = web(check(databases=[base]))["misplaced"]
+    told = web(check(databases=[base]))["unfit"]
     expected = f"app shop: the SQLite database {name} is inside a release, where the next one would not find it"
-    assert [text.startswith(expected) for text in told] == [True] * misplaced
+    assert [text.startswith(expected) for text in told] == [True] * unfit
 
 
 def test_nginx_waits_longer_than_uwsgi():
@@ -161,12 +181,12 @@ def test_files_of_an_app_below_a_path_are_there_too():
 
 def test_sites_are_known_before_there_is_a_build():
     apps = django_apps([{"name": "shop", "source": "x", "domains": DOMAINS}])
-    assert django_web(apps) == {"sites": [SITE], "links": [], "misplaced": []}
+    assert django_web(apps) == {"sites": [SITE], "links": [], "unfit": []}
 
 
 def test_a_project_without_uploads_has_no_place_for_them():
     result = web(check(media_url="/", media_root=""))
-    assert result == {"sites": [SITE | {"media_url": "", "media_root": ""}], "links": [], "misplaced": []}
+    assert result == {"sites": [SITE | {"media_url": "", "media_root": ""}], "links": [], "unfit": []}
 
 
 def test_files_on_other_servers_are_not_served_here():
@@ -176,7 +196,7 @@ def test_files_on_other_servers_are_not_served_here():
 
 def test_a_release_that_check_mode_could_not_ask_is_what_most_projects_are():
     unbuilt = {"app": "shop", "predicted": False, "changed": False}
-    assert web(unbuilt) == {"sites": [SITE], "links": [], "misplaced": []}
+    assert web(unbuilt) == {"sites": [SITE], "links": [], "unfit": []}
 
 
 def test_each_app_has_its_own_site():

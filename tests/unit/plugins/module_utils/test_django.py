@@ -32,6 +32,7 @@ from ansible_collections.emperor.web.plugins.module_utils._django import DjangoM
 
 def error(kind: str, message: str, missing: str | None = None) -> dict:
     where = {"traceback": "", "settings": "shop.prod", "app": "blog" if missing == "blog" else ""}
+    where |= {"cause": "", "denied": False}
     return {"type": kind, "message": message, "missing_module": missing, "explained": kind == "NoSettings"} | where
 
 
@@ -75,6 +76,15 @@ def error(kind: str, message: str, missing: str | None = None) -> dict:
         ),
         pytest.param(
             "check", error("KeyError", "'SECRET_KEY'"), "the project does not start: KeyError: 'SECRET_KEY'", id="start"
+        ),
+        pytest.param(
+            "check",
+            error("ValueError", "Unable to configure handler 'file'")
+            | {"cause": "PermissionError: [Errno 13] Permission denied: '/src/debug.log'", "denied": True},
+            "the project does not start: ValueError: Unable to configure handler 'file' (PermissionError: [Errno 13] "
+            "Permission denied: '/src/debug.log'). The user that runs the project has no right to that. The code of a "
+            "release is read-only; let the settings name a file or folder that belongs to the user",
+            id="log in the sources",
         ),
         pytest.param(
             "migrate",
@@ -218,6 +228,8 @@ RAISED = {
     "message": "locked",
     "missing_module": None,
     "explained": False,
+    "cause": "",
+    "denied": False,
     "settings": "",
     "app": "",
     "traceback": "Traceback ...",

@@ -54,6 +54,14 @@ def raised(code: str) -> BaseException:
         ("import no_such_package", {"type": "ModuleNotFoundError", "missing_module": "no_such_package"}),
         # The module is there; only a name in it is not, as after an upgrade of Django.
         ("from json import nope", {"type": "ImportError", "missing_module": None}),
+        ("raise ValueError('no key')", {"cause": "", "denied": False}),
+        (
+            "try: open('/')\nexcept OSError as e: raise ValueError('Unable to configure handler') from e",
+            {"cause": "IsADirectoryError: [Errno 21] Is a directory: '/'", "denied": False},
+        ),
+        ("try: raise PermissionError(13, 'no')\nexcept OSError as e: raise ValueError('a') from e", {"denied": True}),
+        ("raise PermissionError(13, 'Permission denied', '/x')", {"cause": "", "denied": True}),
+        ("e = ValueError('loop')\ne.__cause__ = e\nraise e", {"cause": ""}),
     ],
 )
 def test_an_exception_is_described(code, expected):

@@ -12,12 +12,14 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import _virtualenv
+from ansible_collections.emperor.web.plugins.module_utils._process import Result
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
 from ansible_collections.emperor.web.plugins.module_utils._virtualenv import (
     Plan,
     accepts,
     build,
     choose_requirements,
+    lacking,
     network_environment,
     python_version,
     required_python,
@@ -373,6 +375,22 @@ def test_pip_gets_the_requirements_of_a_project(tmp_path, folder, recorder):
     how = replace(plan("uv"), installer="pip", python="/bin/true", requirements="pyproject.toml", extras=("s3",))
     build(how, sources, str(target), MYSELF)
     assert recorder.calls()[-1]["argv"][-3:] == ["Django>=5.2 ; python_version > '3'", "x", "boto3"]
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ('raise Exception("you need a C compiler to build uWSGI")', True),
+        ("Error: pg_config executable not found.", True),
+        ("fatal error: Python.h: No such file or directory", True),
+        ("error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", True),
+        ("/usr/bin/ld: cannot find -lxml2", True),
+        ("No solution found: there is no version of django==99", False),
+        ("error sending request for url (https://index.example/simple/django/)", False),
+    ],
+)
+def test_what_a_host_lacks_to_build_a_package_is_hinted_at(said, hint):
+    assert ("packages: [build-essential, python3-dev]" in lacking(Result([], 1, "", said))) is hint
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Links in place of folders of a release, and what they would hide."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+from ansible_collections.emperor.web.plugins.modules.linked_folders import is_right, lead, problem_of
+
+
+def link(path, target="/srv/shop/shared/media", name="MEDIA_ROOT of shop"):
+    return {"path": str(path), "target": str(target), "name": name}
+
+
+@pytest.mark.parametrize(
+    ("links", "problem"),
+    [
+        ([link("/nowhere/a"), link("/nowhere/b")], ""),
+        ([link("media")], "path 'media' has to be absolute"),
+        ([link("/nowhere/a", "media")], "target 'media' has to be absolute"),
+        (
+            [link("/nowhere/a"), link("/nowhere/x/../a", name="STATIC_ROOT of shop")],
+            "MEDIA_ROOT of shop and STATIC_ROOT of shop are the same folder; each needs one of its own",
+        ),
+    ],
+)
+def test_problem_of_the_input(links, problem):
+    assert problem_of(links) == problem
+
+
+@pytest.mark.parametrize("there", ["nothing", "empty folder", "placeholders", "other link", "link to nowhere"])
+def test_link_takes_the_place_of_what_holds_nothing(tmp_path, there):
+    path, target = tmp_path / "media", tmp_path / "shared"
+    target.mkdir(mode=0o750)
+    if there == "empty folder":
+        path.mkdir()
+    elif there == "placeholders":
+        (path / "photos").mkdir(parents=True)
+        (path / ".gitkeep").touch()
+        (path / "photos/.gitignore").write_text("*\n")
+    elif there == "other link":
+        path.symlink_to(tmp_path)
+    elif there == "link to nowhere":
+        path.symlink_to(tmp_path / "nowhere")
+    wanted = link(path, target)
+    assert problem_of([wanted]) == ""
+    assert not is_right(wanted)
+    before = target.stat()
+    lead(wanted)
+    assert is_right(wanted)
+    assert sorted(os.listdir(tmp_path)) == ["media", "shared"]
+    now = target.stat()
+    assert (now.st_uid, now.st_gid, now.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+
+
+def test_files_are_not_hidden(tmp_path):
+    for name in ("a.jpg", "b.jpg", "c/d.jpg", "c/e.jpg"):
+        (tmp_path / "media" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "media" / name).touch()
+    found = problem_of([link(tmp_path / "media")])
+    assert found.startswith(
+        f"MEDIA_ROOT of shop is {tmp_path}/media, where the sources have files (a.jpg, b.jpg, c/d.jpg"
+    )
+    assert " and 1 more), which a link to /srv/shop/shared/media would hide; take them out of the sources" in found
+
+
+def test_a_file_is_not_replaced(tmp_path):
+    (tmp_path / "media").touch()
+    assert "which is a file in the sources" in problem_of([link(tmp_path / "media")])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_folders_above_are_made_as_the_one_that_is_there(tmp_path):
+    tmp_path.chmod(0o750)
+    os.chown(tmp_path, 0, 65534)
+    lead(link(tmp_path / "public/files/media"))
+    for name in ("public", "public/files"):
+        state = (tmp_path / name).stat()
+        assert (stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid) == (0o750, 0, 65534)
+    assert os.readlink(tmp_path / "public/files/media") == "/srv/shop/shared/media"
