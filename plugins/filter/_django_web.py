@@ -80,7 +80,7 @@ def django_web(
         static = {"path": project.get("static_root", ""), "target": f"{release}/static"}
         media = {"path": project["media_root"], "target": shared}
         links += [
-            link | {"name": f"app {app['name']}: {setting}"}
+            link | {"name": f"app {app['name']}: {setting}", "merge": True}
             for setting, link in (("STATIC_ROOT", static), ("MEDIA_ROOT", media))
             if inside(link["path"], f"{release}/src")
         ]

@@ -29,13 +29,21 @@ options:
         description:
           - Absolute path of the link. Folders above it are made, with owner, group and mode of the one that is there.
           - An empty folder makes room for it, as does one with nothing but V(.gitkeep), V(.gitignore) or V(.keep). A
-            file there, or a folder with files, is refused before anything is changed, because the link would hide them.
+            file there, or a folder with files, is refused before anything is changed, because the link would hide
+            them; see O(links[].merge).
         type: path
         required: true
       target:
         description: Absolute path that the link leads to. It need not exist.
         type: path
         required: true
+      merge:
+        description:
+          - Copy the files of a folder that is in the way to O(links[].target), which has to be there. What is there
+            under the same name stays as it is, so that a default picture in the sources never replaces an upload.
+          - The copies are made by the owner of the target and belong to it.
+        type: bool
+        default: false
       name:
         description: What messages call it, the setting for example. The path unless given.
         type: str
@@ -48,6 +56,7 @@ EXAMPLES = r"""
     links:
       - path: /opt/shop/releases/7/media
         target: /opt/shop/shared/media
+        merge: true
         name: MEDIA_ROOT of shop
       - path: /opt/shop/releases/7/var/log
         target: /opt/shop/shared/log
@@ -73,12 +82,17 @@ links:
   sample: [/opt/shop/releases/7/media]
 """
 
+import json
 import os
+import pwd
 import shutil
 import stat
+import sys
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, replace_link
+from ansible_collections.emperor.web.plugins.module_utils._process import run
 
 ARGUMENTS = {
     "links": {
@@ -88,15 +102,30 @@ ARGUMENTS = {
         "options": {
             "path": {"type": "path", "required": True},
             "target": {"type": "path", "required": True},
+            "merge": {"type": "bool", "default": False},
             "name": {"type": "str", "default": ""},
         },
     },
 }
 # Files by which a repository keeps an empty folder.
 PLACEHOLDERS = (".gitkeep", ".gitignore", ".keep")
+# The owner of the target runs it: a link that is in there leads nobody to what that user may not write.
+COPY = """
+import json, os, shutil, sys
+source, target, names = json.load(sys.stdin)
+for name in names:
+    place = os.path.join(target, name)
+    folder, last = os.path.split(place)
+    half = os.path.join(folder, f".{last}.tmp")
+    os.makedirs(folder, exist_ok=True)
+    if os.path.lexists(place) or not os.path.isfile(os.path.join(source, name)):
+        continue
+    shutil.copyfile(os.path.join(source, name), half)
+    os.rename(half, place)
+"""
 
 
-def problem_of(links: list[dict[str, str]]) -> str:
+def problem_of(links: list[dict[str, Any]]) -> str:
     """What is wrong with the input, or in the way on the host; empty where nothing is."""
     for link in links:
         for key in ("path", "target"):
@@ -109,40 +138,62 @@ def problem_of(links: list[dict[str, str]]) -> str:
     return "; ".join(filter(None, map(obstacle, links)))
 
 
-def obstacle(link: dict[str, str]) -> str:
+def obstacle(link: dict[str, Any]) -> str:
     """What a link would hide; empty where there is nothing but an empty folder or another link."""
     path, subject = link["path"], link["name"] or "the link"
     if os.path.islink(path) or not os.path.lexists(path):
         return ""
     if not os.path.isdir(path):
         return f"{subject} is {path}, which is a file in the sources; name another folder"
-    found = [
-        os.path.relpath(os.path.join(folder, name), path)
-        for folder, _folders, names in os.walk(path)
-        for name in names
-        if name not in PLACEHOLDERS
-    ]
+    found = files_in(path)
     if not found:
         return ""
-    shown = ", ".join(sorted(found)[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    if link["merge"]:
+        return (
+            ""
+            if os.path.isdir(link["target"])
+            else f"{subject}: {link['target']} is no folder, so nothing can be copied to it"
+        )
+    shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
     return (
         f"{subject} is {path}, where the sources have files ({shown}), which a link to {link['target']} would hide; "
         f"take them out of the sources, or name another folder"
     )
 
 
-def is_right(link: dict[str, str]) -> bool:
+def files_in(path: str) -> list[str]:
+    """The files below a folder that are more than placeholders, relative to it."""
+    return sorted(
+        os.path.relpath(os.path.join(folder, name), path)
+        for folder, _folders, names in os.walk(path)
+        for name in names
+        if name not in PLACEHOLDERS
+    )
+
+
+def is_right(link: dict[str, Any]) -> bool:
     """Whether the link is there and leads to its target."""
     return os.path.islink(link["path"]) and os.readlink(link["path"]) == link["target"]
 
 
-def lead(link: dict[str, str]) -> None:
+def lead(link: dict[str, Any]) -> None:
     """Put a link in place of nothing, an empty folder or another link."""
     path = link["path"]
     if os.path.isdir(path) and not os.path.islink(path):
+        merge(path, link["target"])
         shutil.rmtree(path)
     make_folder(os.path.dirname(path))
     replace_link(path, link["target"])
+
+
+def merge(path: str, target: str) -> None:
+    """Copy the files of a folder that the target lacks."""
+    if not (names := files_in(path)):
+        return
+    owner = pwd.getpwuid(os.stat(target).st_uid).pw_name
+    done = run([sys.executable, "-c", COPY], user=owner, stdin=json.dumps([path, target, names]))
+    if done.rc:
+        raise OSError(f"user {owner} cannot copy the files of {path} to {target}: {done.last_lines(1)}")
 
 
 def make_folder(path: str) -> None:

@@ -244,6 +244,12 @@ def test_uploads_of_a_project_that_has_them_inside_its_sources_outlive_releases(
     assert host.file("/srv/django/shop/shared/media").group == "www-data", "Nginx may read them"
 
 
+@pytest.mark.parametrize("path", ["/static/hand-made.txt", "/media/avatar.txt"])
+def test_files_that_the_sources_have_in_these_folders_are_served(site, path):
+    answer = site.get(path)
+    assert (answer.status, answer.text) == (200, "of the sources\n")
+
+
 def test_protected_file_is_the_apps_to_give(site, host):
     answer = site.get("/protected-file/a%20report.pdf")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/pdf")

@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from ansible_collections.emperor.web.plugins.modules.linked_folders import is_right, lead, problem_of
 
 
-def link(path, target="/srv/shop/shared/media", name="MEDIA_ROOT of shop"):
-    return {"path": str(path), "target": str(target), "name": name}
+def link(path, target="/srv/shop/shared/media", name="MEDIA_ROOT of shop", merge=False):
+    return {"path": str(path), "target": str(target), "name": name, "merge": merge}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +69,55 @@ def test_files_are_not_hidden(tmp_path):
         f"MEDIA_ROOT of shop is {tmp_path}/media, where the sources have files (a.jpg, b.jpg, c/d.jpg"
     )
     assert " and 1 more), which a link to /srv/shop/shared/media would hide; take them out of the sources" in found
+
+
+def test_files_are_merged_into_the_target_and_replace_none(tmp_path):
+    path, target = tmp_path / "media", tmp_path / "shared"
+    for name, text in {"new.jpg": "new", "kept.jpg": "theirs", "deep/er/x é": "x", "deep/.gitkeep": ""}.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(text)
+    (path / "broken").symlink_to("nowhere")
+    target.mkdir()
+    (target / "kept.jpg").write_text("ours")
+    wanted = link(path, target, merge=True)
+    assert problem_of([wanted]) == ""
+    lead(wanted)
+    assert is_right(wanted)
+    assert {str(file.relative_to(target)): file.read_text() for file in target.rglob("*") if file.is_file()} == {
+        "new.jpg": "new",
+        "kept.jpg": "ours",
+        "deep/er/x é": "x",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_merged_files_are_written_with_the_rights_of_the_targets_owner_only(monkeypatch):
+    """An app may put a link into its own folder that leads to where only root may write."""
+    monkeypatch.setattr(sys, "executable", shutil.which("python3", path="/usr/bin:/usr/local/bin"))
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own are closed to others
+    try:
+        folder.chmod(0o755)
+        for name in ("media/photos", "shared", "root"):
+            (folder / name).mkdir(parents=True)
+        (folder / "media/photos/a.jpg").touch()
+        os.chown(folder / "shared", 65534, 65534)
+        (folder / "shared/photos").symlink_to(folder / "root")
+        with pytest.raises(OSError, match=r"user nobody cannot copy the files of .*Permission denied"):
+            lead(link(folder / "media", folder / "shared", merge=True))
+        assert os.listdir(folder / "root") == []
+        (folder / "shared/photos").unlink()
+        lead(link(folder / "media", folder / "shared", merge=True))
+        state = (folder / "shared/photos/a.jpg").stat()
+        assert (state.st_uid, stat.S_IMODE(state.st_mode)) == (65534, 0o644)
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_there_has_to_be_something_to_merge_into(tmp_path):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media/a.jpg").touch()
+    found = problem_of([link(tmp_path / "media", tmp_path / "shared", merge=True)])
+    assert found == f"MEDIA_ROOT of shop: {tmp_path}/shared is no folder, so nothing can be copied to it"
 
 
 def test_a_file_is_not_replaced(tmp_path):
