@@ -353,9 +353,10 @@ class Builder:
         except BaseException:
             shutil.rmtree(venv, ignore_errors=True)
             raise
-        for parent, folders, names in os.walk(venv):
+        # By descriptors: a program that an installed package has left behind could put links into the way.
+        for _parent, folders, names, descriptor in os.fwalk(venv):
             for name in [*folders, *names]:
-                os.chown(os.path.join(parent, name), 0, user.pw_gid, follow_symlinks=False)
+                os.chown(name, 0, user.pw_gid, dir_fd=descriptor, follow_symlinks=False)
         os.chown(venv, 0, user.pw_gid)
         os.chmod(venv, 0o750)
         done = {"requirements": plan.requirements, "installer": plan.installer, "python": sys.version}

@@ -76,20 +76,43 @@ def replace_link(path: str, target: str) -> None:
 
 def ensure_directory(path: str, *, mode: int, uid: int = 0, gid: int = 0, dry_run: bool = False) -> bool:
     """Create a folder or correct its mode and owner; True when something was (or would be) changed."""
+    made = False
     try:
-        state = os.stat(path)
+        folder = open_folder(path)
     except FileNotFoundError:
+        if dry_run:
+            return True
+        os.makedirs(path, exist_ok=True)
+        folder, made = open_folder(path), True
+    try:
+        state = os.fstat(folder)
+        if not made and (stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid) == (mode, uid, gid):
+            return False
         if not dry_run:
-            os.makedirs(path, exist_ok=True)
-            os.chown(path, uid, gid)
-            os.chmod(path, mode)
+            os.fchown(folder, uid, gid)
+            os.fchmod(folder, mode)
         return True
-    if (state.st_mode & 0o7777, state.st_uid, state.st_gid) == (mode, uid, gid):
-        return False
-    if not dry_run:
-        os.chown(path, uid, gid)
-        os.chmod(path, mode)
-    return True
+    finally:
+        os.close(folder)
+
+
+def open_folder(path: str) -> int:
+    """A folder's descriptor, through a link only where root, or who runs this, has made that.
+
+    An app may replace the folders in its own ones by links, and root must not give it what those lead to.
+    """
+    entry = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        state = os.fstat(entry)
+        target = os.readlink("", dir_fd=entry) if stat.S_ISLNK(state.st_mode) else ""
+    finally:
+        os.close(entry)
+    if not target:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    if state.st_uid not in (0, os.geteuid()):
+        told = f"a link to {target} that user {state.st_uid} has made is not followed; remove it, or make it as root"
+        raise PermissionError(errno.EPERM, told, path)
+    return os.open(os.path.join(os.path.dirname(path), target), os.O_RDONLY | os.O_DIRECTORY)
 
 
 def full(*paths: str) -> list[str]:

@@ -305,7 +305,7 @@ def _link(source: str, target: str) -> None:
         return
     temporary = f"{target}.{os.getpid()}.tmp"
     try:
-        os.link(source, temporary)
+        os.link(source, temporary, follow_symlinks=False)
     except OSError:
-        shutil.copy2(source, temporary)
+        shutil.copy2(source, temporary, follow_symlinks=False)
     os.replace(temporary, target)

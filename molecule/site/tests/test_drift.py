@@ -19,10 +19,11 @@ find /etc/nginx/nginx.conf /etc/nginx/emperor /etc/nginx/sites-enabled /etc/uwsg
 readlink -f /etc/default/locale
 find /srv/django/*/releases/*/env -type f
 """
-STATIC = "find /srv/django/*/static -type f -not -name '.emperor*'"
+# Those that were collected; the project has one in STATIC_ROOT as well.
+STATIC = "find /srv/django/*/static -type f -not -name '.emperor*' -not -name hand-made.txt"
 LINKS = """
 find /etc/systemd/system -path '*.wants/*emperor@*' -type l
-find /srv/django/*/current /srv/django/*/releases/*/live.sock -type l
+find /srv/django/*/current /srv/django/*/releases/*/live.sock /srv/django/*/releases/*/src -type l
 """
 READ = """
 import hashlib, json, os, sys

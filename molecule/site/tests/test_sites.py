@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Answer, Site, changed_by, judged_by_gixy
+from conftest import HOST, Answer, Site, ansible, changed_by, judged_by_gixy
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 sys.path.insert(0, str(PROJECT / "playbooks/collections"))
@@ -257,6 +257,40 @@ def test_protected_file_is_the_apps_to_give(site, host):
     assert host.file("/srv/django/shop/shared/protected/a report.pdf").group == "www-data"
     for path in ("/protected/a%20report.pdf", "/protected/", "/media/../protected/a%20report.pdf"):
         assert site.get(path).status == 404
+
+
+# Links that an app makes among its uploads, which it may do while it runs.
+
+
+def as_app(host, name: str, command: str) -> None:
+    host.check_output("runuser -u %s -- sh -c %s", name, command)
+
+
+def test_a_link_shows_no_files_of_another_app(host, site, visitors):
+    as_app(host, "blog", "echo theirs > /srv/django/blog/shared/media/theirs")
+    assert visitors.get("/blog/media/theirs").text == "theirs\n"
+    as_app(
+        host, "shop", "cd /srv/django/shop/shared/media; echo mine > mine; ln -sf mine own; ln -sf /etc/hostname host"
+    )
+    as_app(host, "shop", "ln -sfn /srv/django/blog/shared/media /srv/django/shop/shared/media/others")
+    assert site.get("/media/own").text == "mine\n"
+    for path in ("/media/host", "/media/others/theirs"):
+        assert site.get(path).status == 403
+
+
+def test_a_link_in_place_of_the_uploads_gives_the_app_nothing(host, site):
+    """The next run sets owner and permissions of the folder as root."""
+    before = host.check_output("stat -c '%U %G %a' /etc")
+    as_app(host, "shop", "cd /srv/django/shop/shared; mv media media.away; ln -s /etc media")
+    try:
+        said = ansible("ansible-playbook", "-i", SCENARIO / "inventory.yml", "emperor.web.deploy")
+        assert said["stats"]["server"]["failures"] == 1
+        assert "app shop: " in json.dumps(said) and "a link to /etc that user" in json.dumps(said)
+        assert host.check_output("stat -c '%U %G %a' /etc") == before
+        assert site.get("/").status == 200
+    finally:
+        as_app(host, "shop", "cd /srv/django/shop/shared; rm media; mv media.away media")
+    assert changed_by("emperor.web.deploy", SCENARIO / "inventory.yml") == 0
 
 
 # An app below a path.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from types import SimpleNamespace
 
@@ -188,3 +189,25 @@ def test_other_errors_say_what_the_system_says():
     assert explain_os_error(PermissionError(errno.EACCES, "Permission denied", "/x"), "/") == str(
         PermissionError(errno.EACCES, "Permission denied", "/x")
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_link_of_somebody_else_is_not_followed(tmp_path, dry_run):
+    """An app owns the folder that its uploads are in, so it may put there what leads to /etc."""
+    treasure = tmp_path / "etc"
+    treasure.mkdir(mode=0o755)
+    (tmp_path / "media").symlink_to("etc")
+    os.chown(tmp_path / "media", 65534, 65534, follow_symlinks=False)
+    with pytest.raises(PermissionError, match="a link to etc that user 65534 has made is not followed"):
+        ensure_directory(str(tmp_path / "media"), mode=0o2750, uid=65534, gid=65534, dry_run=dry_run)
+    assert (treasure.stat().st_uid, stat.S_IMODE(treasure.stat().st_mode)) == (0, 0o755)
+
+
+def test_a_link_of_ones_own_leads_to_the_folder(tmp_path):
+    """To another disk, say."""
+    (tmp_path / "disk").mkdir(mode=0o755)
+    (tmp_path / "media").symlink_to("disk")
+    assert ensure_directory(str(tmp_path / "media"), mode=0o750, **MINE)
+    assert stat.S_IMODE((tmp_path / "disk").stat().st_mode) == 0o750
+    assert not ensure_directory(str(tmp_path / "media"), mode=0o750, **MINE)
