@@ -66,6 +66,7 @@ _SOURCE = (
     "project",
     "settings",
     "wsgi",
+    "shared_folders",
     "requirements",
     "extras",
     "groups",

@@ -92,6 +92,14 @@ def django_web(
                 f"would not find it. Let the settings take it from the environment (DATABASE_URL is "
                 f"sqlite:///{app['root']}/shared/db.sqlite3)"
             )
+        unfit += [
+            f"app {app['name']}: {setting} is in {folder} of shared_folders, where Nginx may not read. Let the "
+            f"settings take it from the environment, or leave the folder out of shared_folders"
+            for setting, place in (("STATIC_ROOT", static["path"]), ("MEDIA_ROOT", media["path"]))
+            for folder in app["shared_folders"]
+            if (setting, folder) != ("MEDIA_ROOT", "media")
+            and (place == f"{release}/src/{folder}" or inside(place, f"{app['root']}/shared/{folder}"))
+        ]
         if project.get("ssl_redirect") and app["tls"]["tls"] == "off" and not app["nginx_template"]:
             unfit.append(
                 f"app {app['name']}: SECURE_SSL_REDIRECT sends visitors to HTTPS, which the site does not have. Give "

@@ -67,6 +67,7 @@ _DEFAULTS: dict[str, Any] = {
     "project": None,
     "settings": None,
     "wsgi": None,
+    "shared_folders": [],
     "requirements": None,
     "extras": [],
     "groups": [],

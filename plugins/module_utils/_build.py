@@ -30,6 +30,7 @@ from ansible_collections.emperor.web.plugins.module_utils._files import (
     write_atomic,
 )
 from ansible_collections.emperor.web.plugins.module_utils._http import open_url
+from ansible_collections.emperor.web.plugins.module_utils._linked_folders import share, shared_problem
 from ansible_collections.emperor.web.plugins.module_utils._lock import step_variable
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError, account, run
 from ansible_collections.emperor.web.plugins.module_utils._release import PROGRAMS, Layout, Manifest, release_id
@@ -104,6 +105,8 @@ class Builder:
                     f"root {self.layout.root} is below {home}, where the web server cannot enter; "
                     f"use a folder such as /srv/django/{self.options['name']}"
                 )
+        if problem := shared_problem(self.options["shared_folders"]):
+            raise SourceError(problem)
         check_listen(self.uwsgi, final=self.options["state"] == "present" and not self.check_mode)
         wanted, has = self.options["python_version"], _virtualenv.python_version(self.options["python"])
         if wanted and has != ".".join(wanted.split(".")[:2]):
@@ -129,7 +132,17 @@ class Builder:
 
     def identity(self, key: str) -> dict[str, Any]:
         """Everything but the revision that makes one release different from another."""
-        names = ["name", "project", "settings", "wsgi", "requirements", "extras", "groups", "installer"]
+        names = [
+            "name",
+            "project",
+            "settings",
+            "wsgi",
+            "requirements",
+            "extras",
+            "groups",
+            "installer",
+            "shared_folders",
+        ]
         return {name: self.options[name] for name in names} | {
             "uwsgi": self.uwsgi,
             "format": VASSAL_FORMAT,
@@ -370,6 +383,8 @@ class Builder:
         changed = ensure_directory(
             os.path.join(folder, "static"), mode=0o755, uid=user.pw_uid, gid=user.pw_gid, dry_run=self.check_mode
         )
+        names, sources = self.options["shared_folders"], os.path.join(folder, "src")
+        changed |= share(names, sources, self.layout.shared, self.options["name"], self.check_mode)
         links = {"venv": os.path.relpath(manifest.venv, folder), "live.sock": f"{run_directory}/{manifest.id}.sock"}
         for name, target in links.items():
             path = os.path.join(folder, name)

@@ -106,8 +106,12 @@ def url_below(settings, name: str) -> str | None:
 
 
 def absolute(path) -> str:
-    """A path of the settings, which Django takes from the folder of the project where it is relative."""
-    return os.path.abspath(path) if path else ""
+    """A path of the settings, which Django takes from the folder of the project where it is relative.
+
+    Links above it are resolved, for what they lead to is not part of the sources; it may be one itself.
+    """
+    above, last = os.path.split(os.path.abspath(path or "/"))
+    return os.path.join(os.path.realpath(above), last) if path else ""
 
 
 def sqlite_file(database: dict) -> str:
@@ -115,7 +119,8 @@ def sqlite_file(database: dict) -> str:
     name = str(database.get("NAME") or "")
     if "sqlite" not in database.get("ENGINE", ""):
         return ""
-    return name if name.startswith((":memory:", "file:")) else absolute(name)
+    # A folder of a release may be a link to one that outlives it.
+    return name if not name or name.startswith((":memory:", "file:")) else os.path.realpath(name)
 
 
 def project_facts(settings) -> dict:

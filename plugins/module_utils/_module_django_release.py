@@ -37,6 +37,7 @@ ARGUMENTS = LOCK_ARGUMENTS | {
     "project": {"type": "str"},
     "settings": {"type": "str"},
     "wsgi": {"type": "str"},
+    "shared_folders": {"type": "list", "elements": "str", "default": []},
     "requirements": {"type": "str"},
     "extras": {"type": "list", "elements": "str", "default": []},
     "groups": {"type": "list", "elements": "str", "default": []},

@@ -81,6 +81,16 @@ options:
   wsgi:
     description: WSGI callable as V(module:attribute). Found unless given.
     type: str
+  shared_folders:
+    description:
+      - Folders of the sources that outlive releases, such as V(data), V(logs) or V(var/cache), relative to the top of
+        the sources. A link to the folder of that name in C(shared) takes the place of each; it belongs to the app.
+      - What the sources have in there is copied to it, unless something of that name is there already.
+      - For projects whose settings cannot be told where to write. The role C(emperor.web.django) sees to C(MEDIA_ROOT)
+        and C(STATIC_ROOT) without it.
+    type: list
+    elements: str
+    default: []
   requirements:
     description:
       - File that lists the requirements, relative to the top of the sources.

@@ -82,17 +82,11 @@ links:
   sample: [/opt/shop/releases/7/media]
 """
 
-import json
 import os
-import pwd
-import shutil
-import stat
-import sys
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, replace_link
-from ansible_collections.emperor.web.plugins.module_utils._process import run
+from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error
+from ansible_collections.emperor.web.plugins.module_utils._linked_folders import is_right, lead, problem_of
 
 ARGUMENTS = {
     "links": {
@@ -107,105 +101,6 @@ ARGUMENTS = {
         },
     },
 }
-# Files by which a repository keeps an empty folder.
-PLACEHOLDERS = (".gitkeep", ".gitignore", ".keep")
-# The owner of the target runs it: a link that is in there leads nobody to what that user may not write.
-COPY = """
-import json, os, shutil, sys
-source, target, names = json.load(sys.stdin)
-for name in names:
-    place = os.path.join(target, name)
-    folder, last = os.path.split(place)
-    half = os.path.join(folder, f".{last}.tmp")
-    os.makedirs(folder, exist_ok=True)
-    if os.path.lexists(place) or not os.path.isfile(os.path.join(source, name)):
-        continue
-    shutil.copyfile(os.path.join(source, name), half)
-    os.rename(half, place)
-"""
-
-
-def problem_of(links: list[dict[str, Any]]) -> str:
-    """What is wrong with the input, or in the way on the host; empty where nothing is."""
-    for link in links:
-        for key in ("path", "target"):
-            if not os.path.isabs(link[key]):
-                return f"{key} {link[key]!r} has to be absolute"
-    paths = [os.path.normpath(link["path"]) for link in links]
-    twice = [link["name"] or path for link, path in zip(links, paths) if paths.count(path) > 1]
-    if twice:
-        return f"{' and '.join(twice)} are the same folder; each needs one of its own"
-    return "; ".join(filter(None, map(obstacle, links)))
-
-
-def obstacle(link: dict[str, Any]) -> str:
-    """What a link would hide; empty where there is nothing but an empty folder or another link."""
-    path, subject = link["path"], link["name"] or "the link"
-    if os.path.islink(path) or not os.path.lexists(path):
-        return ""
-    if not os.path.isdir(path):
-        return f"{subject} is {path}, which is a file in the sources; name another folder"
-    found = files_in(path)
-    if not found:
-        return ""
-    if link["merge"]:
-        return (
-            ""
-            if os.path.isdir(link["target"])
-            else f"{subject}: {link['target']} is no folder, so nothing can be copied to it"
-        )
-    shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
-    return (
-        f"{subject} is {path}, where the sources have files ({shown}), which a link to {link['target']} would hide; "
-        f"take them out of the sources, or name another folder"
-    )
-
-
-def files_in(path: str) -> list[str]:
-    """The files below a folder that are more than placeholders, relative to it."""
-    return sorted(
-        os.path.relpath(os.path.join(folder, name), path)
-        for folder, _folders, names in os.walk(path)
-        for name in names
-        if name not in PLACEHOLDERS
-    )
-
-
-def is_right(link: dict[str, Any]) -> bool:
-    """Whether the link is there and leads to its target."""
-    return os.path.islink(link["path"]) and os.readlink(link["path"]) == link["target"]
-
-
-def lead(link: dict[str, Any]) -> None:
-    """Put a link in place of nothing, an empty folder or another link."""
-    path = link["path"]
-    if os.path.isdir(path) and not os.path.islink(path):
-        merge(path, link["target"])
-        shutil.rmtree(path)
-    make_folder(os.path.dirname(path))
-    replace_link(path, link["target"])
-
-
-def merge(path: str, target: str) -> None:
-    """Copy the files of a folder that the target lacks."""
-    if not (names := files_in(path)):
-        return
-    owner = pwd.getpwuid(os.stat(target).st_uid).pw_name
-    done = run([sys.executable, "-c", COPY], user=owner, stdin=json.dumps([path, target, names]))
-    if done.rc:
-        raise OSError(f"user {owner} cannot copy the files of {path} to {target}: {done.last_lines(1)}")
-
-
-def make_folder(path: str) -> None:
-    """A folder with owner, group and mode of the one that it is in."""
-    if os.path.isdir(path):
-        return
-    above = os.path.dirname(path)
-    make_folder(above)
-    state = os.stat(above)
-    os.mkdir(path)
-    os.chown(path, state.st_uid, state.st_gid)
-    os.chmod(path, stat.S_IMODE(state.st_mode))
 
 
 def main() -> None:

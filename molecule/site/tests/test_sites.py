@@ -244,6 +244,14 @@ def test_uploads_of_a_project_that_has_them_inside_its_sources_outlive_releases(
     assert host.file("/srv/django/shop/shared/media").group == "www-data", "Nginx may read them"
 
 
+def test_shared_folders_belong_to_the_app_and_have_what_the_sources_have(host):
+    release, shared = "/srv/django/shop/current/src", "/srv/django/shop/shared"
+    as_app(host, "shop", f"date >> {release}/data/counter; date >> {release}/var/log/shop.log")
+    assert host.file(f"{shared}/data/default.json").content_string == "{}\n"
+    for path in ("data/counter", "var/log/shop.log"):
+        assert host.file(f"{shared}/{path}").user == "shop"
+
+
 @pytest.mark.parametrize("path", ["/static/hand-made.txt", "/media/avatar.txt"])
 def test_files_that_the_sources_have_in_these_folders_are_served(site, path):
     answer = site.get(path)

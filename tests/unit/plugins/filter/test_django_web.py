@@ -154,6 +154,21 @@ def test_a_redirect_to_a_site_without_tls_is_told(facts, options, told):
 
 
 @pytest.mark.parametrize(
+    ("facts", "folders", "told"),
+    [
+        ({"media_root": f"{RELEASE}/src/data"}, ["data"], "MEDIA_ROOT is in data of shared_folders"),
+        ({"media_root": "/srv/django/shop/shared/data/media"}, ["data"], "MEDIA_ROOT is in data of shared_folders"),
+        ({"static_root": "/srv/django/shop/shared/data/static"}, ["data"], "STATIC_ROOT is in data of shared_folders"),
+        ({"media_root": f"{RELEASE}/src/media"}, ["media", "data"], ""),
+        ({"media_root": f"{RELEASE}/src/data-of-users"}, ["data"], ""),
+    ],
+)
+def test_served_folders_in_shared_ones_are_told(facts, folders, told):
+    unfit = web(check(**facts), shared_folders=folders)["unfit"]
+    assert [text.removeprefix("app shop: ").startswith(told) for text in unfit] == [True] * bool(told)
+
+
+@pytest.mark.parametrize(
     ("name", "unfit"),
     [
         (f"{RELEASE}/src/db.sqlite3", True),

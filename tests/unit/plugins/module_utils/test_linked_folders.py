@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import stat
 import sys
@@ -12,7 +13,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.emperor.web.plugins.modules.linked_folders import is_right, lead, problem_of
+from ansible_collections.emperor.web.plugins.module_utils._linked_folders import (
+    is_right,
+    lead,
+    problem_of,
+    share,
+    shared_problem,
+)
+from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
 
 
 def link(path, target="/srv/shop/shared/media", name="MEDIA_ROOT of shop", merge=False):
@@ -134,3 +142,72 @@ def test_folders_above_are_made_as_the_one_that_is_there(tmp_path):
         state = (tmp_path / name).stat()
         assert (stat.S_IMODE(state.st_mode), state.st_uid, state.st_gid) == (0o750, 0, 65534)
     assert os.readlink(tmp_path / "public/files/media") == "/srv/shop/shared/media"
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        ([], ""),
+        (["data", "var/log", "var/cache", "data-of-users"], ""),
+        (["/data"], "shared_folders has '/data'; write folders relative to the top of the sources"),
+        (["../data"], "shared_folders has '../data'"),
+        (["data/../.."], "shared_folders has 'data/../..'"),
+        (["data/"], "shared_folders has 'data/'"),
+        (["."], "shared_folders has '.'"),
+        ([""], "shared_folders has ''"),
+        (["data", "data"], "shared_folders has data twice"),
+        (["var/log", "var"], "shared_folders has var/log twice, as a part of var"),
+    ],
+)
+def test_names_of_shared_folders(names, problem):
+    found = shared_problem(names)
+    assert found.startswith(problem) if problem else found == ""
+
+
+def test_shared_folders_outlive_releases(tmp_path):
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    shared = tmp_path / "shared"
+    shared.mkdir()
+
+    def release(number: int, text: str, *, dry_run: bool = False) -> tuple[Path, bool]:
+        sources = tmp_path / f"releases/{number}/src"
+        (sources / "data").mkdir(parents=True, exist_ok=True)
+        if not (sources / "data").is_symlink():
+            (sources / "data/default.json").write_text(text)
+        return sources, share(["data", "var/log"], str(sources), str(shared), user, dry_run)
+
+    assert release(1, "one", dry_run=True)[1] is True
+    assert os.listdir(shared) == []
+    first, changed = release(1, "one")
+    assert changed
+    (first / "data/db.sqlite3").write_text("rows")
+    (first / "var/log/app.log").write_text("line")
+    assert release(1, "one")[1] is False
+    second, changed = release(2, "two")
+    assert changed
+    assert (second / "data/db.sqlite3").read_text() == "rows"
+    assert (second / "var/log/app.log").read_text() == "line"
+    assert (second / "data/default.json").read_text() == "one", "what is there stays"
+    (second / "data").unlink()
+    assert release(2, "two")[1] is True, "a link that is lost is made again"
+
+
+def test_a_file_is_no_shared_folder(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "src/data").touch()
+    with pytest.raises(SourceError, match=r"data of shared_folders is .*/src/data, which is a file in the sources"):
+        share(["data"], str(tmp_path / "src"), str(tmp_path / "shared"), pwd.getpwuid(os.geteuid()).pw_name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+def test_nothing_is_merged_through_a_link_of_the_app(tmp_path):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media/a.jpg").touch()
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "shared").symlink_to("etc")
+    os.chown(tmp_path / "shared", 65534, 65534, follow_symlinks=False)
+    with pytest.raises(PermissionError, match="is not followed"):
+        lead(link(tmp_path / "media", tmp_path / "shared", merge=True))
+    assert os.listdir(tmp_path / "etc") == []
+    assert os.listdir(tmp_path / "media") == ["a.jpg"]
