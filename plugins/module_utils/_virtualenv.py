@@ -56,6 +56,7 @@ _LACKING = re.compile(
     r"|command '\S*(?:gcc|cc|g\+\+)' failed|cannot find -l",
     re.IGNORECASE,
 )
+_LIBRARIES = {"pg[_-]config|libpq": "libpq-dev", "mysql_config|mysqlclient": "default-libmysqlclient-dev"}
 _EDITABLE = re.compile(r"(?m)^\s*(?:-e|--editable)[ =](?!.*://).*$")
 
 
@@ -283,11 +284,14 @@ def _step(plan: Plan, argv: list[str], cwd: str, user: str, stdin: str = "") -> 
 
 def lacking(outcome: Result) -> str:
     """What to do where a package is built from its source and the host lacks what that takes."""
-    if not _LACKING.search(outcome.stdout + outcome.stderr):
+    said = outcome.stdout + outcome.stderr
+    if not _LACKING.search(said):
         return ""
+    packages = ["build-essential", "python3-dev"]
+    packages += [package for word, package in _LIBRARIES.items() if re.search(word, said)]
     return (
-        ". It is built on the host, for want of a wheel; name the Debian packages that this takes in packages of the "
-        "app, for example packages: [build-essential, python3-dev]"
+        f". It is built on the host, for want of a wheel; name the Debian packages that this takes in packages of the "
+        f"app, for example packages: [{', '.join(packages)}]"
     )
 
 
