@@ -143,7 +143,7 @@ def shared_problem(names: list[str]) -> str:
 
 def share(names: list[str], sources: str, shared: str, user: str, dry_run: bool = False) -> bool:
     """Have folders of the sources be those of that name among the app's; True when something was changed."""
-    links = [
+    links: list[dict[str, Any]] = [
         {"path": f"{sources}/{name}", "target": f"{shared}/{name}", "name": f"{name} of shared_folders", "merge": True}
         for name in names
     ]

@@ -125,7 +125,7 @@ messages:
 project:
   description:
     - What the settings say, paths as absolute ones. Names of databases are given for SQLite only, where they are paths.
-    - RV(project.ssl_redirect) tells whether Django redirects to HTTPS, by C(SECURE_SSL_REDIRECT) and its middleware.
+    - C(ssl_redirect) tells whether Django redirects to HTTPS, by C(SECURE_SSL_REDIRECT) and its middleware.
   returned: when the project could be asked
   type: dict
   sample:
