@@ -164,19 +164,27 @@ def environment_of(pid: str, patience: float = 1) -> bytes:
     return b""
 
 
-def end_orphans(root: str) -> list[int]:
+def end_orphans(root: str, patience: float = 5) -> list[int]:
     """Kill what a module that was killed itself has left running: it would write where the next run builds."""
-    killed = []
-    for pid, value in processes_with(STEP).items():
-        folder, waiting, started = value.rsplit(" ", 2)
-        if folder == root and started_at(int(waiting)) != started:
+    killed: list[int] = []
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        # Again until there is none: one of them may have started another after the processes were listed.
+        orphans = [pid for pid, step in processes_with(STEP).items() if _is_orphan(step, root)]
+        if not orphans:
+            break
+        for pid in orphans:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
-    deadline = time.monotonic() + 5
-    while any(map(started_at, killed)) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        while any(map(started_at, orphans)) and time.monotonic() < deadline:
+            time.sleep(0.02)
     return killed
+
+
+def _is_orphan(step: str, root: str) -> bool:
+    folder, waiting, started = step.rsplit(" ", 2)
+    return folder == root and started_at(int(waiting)) != started
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,22 @@ def test_what_a_killed_module_left_running_is_ended(lock, mine, start):
     assert end_orphans(lock.root) == []
 
 
+def test_what_an_orphan_starts_while_they_are_looked_for_is_ended(lock, mine, start, monkeypatch):
+    dead = dead_run()
+    step = {STEP: f"{lock.root} {dead.pid} {dead.started}"}
+    orphans = [start(**step)]
+
+    def listed_too_early(variable: str) -> dict[int, str]:
+        found = processes_with(variable)
+        if len(orphans) < 3:
+            orphans.append(start(**step))
+        return found
+
+    monkeypatch.setattr(_lock, "processes_with", listed_too_early)
+    lock.acquire(mine)
+    assert [orphan.wait(10) for orphan in orphans] == [-signal.SIGKILL] * 3
+
+
 def test_what_a_killed_run_was_about_to_put_in_place_is_removed(lock, mine):
     os.makedirs(lock.root)
     Path(lock.root, ".secret_key.x1.tmp").touch()
