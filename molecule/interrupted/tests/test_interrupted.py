@@ -142,7 +142,7 @@ class Run:
 
     def going_on(self) -> str:
         """What it has printed so far; it must not have ended."""
-        assert self.process.poll() is None, f"the run has ended: {self.text[-3000:]}"
+        assert self.process.poll() is None, f"the run has ended: {self.failure}"
         return self.text
 
     @property
@@ -162,7 +162,7 @@ class Run:
         self.ended()
         results = [task["hosts"].get(HOST, {}) for play in self.printed["plays"] for task in play["tasks"]]
         failed = [result for result in results if result.get("failed")]
-        assert failed, "it did not fail"
+        assert failed, f"it did not fail: {self.printed['stats']}"
         return json.dumps(failed[-1], ensure_ascii=False).replace('\\"', '"')
 
 
