@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import sys
@@ -54,6 +55,23 @@ def gone(pid: int) -> bool:
             return status.read().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def test_the_end_is_noticed_at_once(monkeypatch):
+    def looked_again_later(seconds: float) -> None:
+        raise AssertionError(f"it slept for {seconds} s before it looked whether the program has ended")
+
+    monkeypatch.setattr(time, "sleep", looked_again_later)
+    assert sh("sleep 0.2; echo out", timeout=10).stdout == "out\n"
+
+
+@pytest.mark.parametrize(("seconds", "timed_out"), [("0.01", False), ("10", True)])
+def test_a_kernel_that_does_not_tell_is_looked_at(monkeypatch, seconds, timed_out):
+    def refuse(_pid: int) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert run(["/bin/sleep", seconds], timeout=0.5).timed_out is timed_out
 
 
 def test_a_timeout_ends_the_grandchildren_too(tmp_path):
