@@ -8,16 +8,13 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import tempfile
 from collections.abc import Callable
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils import _django_runner
 from ansible_collections.emperor.web.plugins.module_utils._environment import (
     EnvironmentFileError,
     read_file,
@@ -26,6 +23,9 @@ from ansible_collections.emperor.web.plugins.module_utils._environment import (
 )
 from ansible_collections.emperor.web.plugins.module_utils._lock import lost
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, UserError, run
+
+if TYPE_CHECKING:  # Ansible sends what is imported anywhere; of this file only the text is needed, see source_of
+    from ansible_collections.emperor.web.plugins.module_utils import _django_runner  # noqa: F401
 
 DJANGO_ARGUMENTS: dict[str, Any] = {
     "project": {"type": "path", "required": True},
@@ -86,12 +86,11 @@ class DjangoModule:
             reason = f"{self.python} does not exist yet, so check mode cannot look into the project"
             self.module.exit_json(msg=reason, predicted=False, **result)
 
-    def ask(self, what: ModuleType, *parts: ModuleType, **job: Any) -> dict[str, Any]:
-        """Have a file for the app's interpreter run there; fails the module with what the project raised.
+    def ask(self, action: str, parts: tuple[str, ...], **job: Any) -> dict[str, Any]:
+        """Have the file of an action run in the app's interpreter; fails the module with what the project raised.
 
-        The files that it imports are given as well, each after those that it imports itself.
+        The parts are the names of that file and of those that it imports.
         """
-        action = what.__name__.rpartition("_")[2]
         if not os.access(self.python, os.X_OK):
             self.module.fail_json(msg=f"{self.python} is no interpreter; give virtualenv or python of the project")
         if not os.path.isdir(self.params["project"]):
@@ -111,7 +110,7 @@ class DjangoModule:
                     cwd=self.params["project"],
                     user=self.params["user"],
                     timeout=self.params["timeout"],
-                    stdin=program(job, what, *parts),
+                    stdin=program(job, parts),
                     pass_fds=(reply.fileno(),),
                     # Static files are for everybody; a database that is made here is not.
                     umask=0o022 if action == "collectstatic" else 0o027,
@@ -161,12 +160,17 @@ class DjangoModule:
         )
 
 
-def program(job: dict[str, Any], what: ModuleType, *parts: ModuleType) -> str:
+def program(job: dict[str, Any], parts: tuple[str, ...]) -> str:
     """The text that the interpreter gets: the runner's source and one call."""
+    sources = {part: source_of(part) for part in parts}
+    return f"{source_of('_django_runner')}\nmain(json.loads({json.dumps(job)!r}), {sources!r})\n"
+
+
+def source_of(part: str) -> str:
+    """The text of a file beside this one, which is not imported: that would only cost the time to compile it."""
     # On a target the module's utilities are inside a zip file, so there is no path to open.
-    sources = {part.__name__.rpartition(".")[2]: inspect.getsource(part) for part in parts}
-    call = f"main(json.loads({json.dumps(job)!r}), {inspect.getsource(what)!r}, {sources!r})"
-    return f"{inspect.getsource(_django_runner)}\n{call}\n"
+    loader: Any = __spec__.loader
+    return loader.get_data(os.path.join(os.path.dirname(__file__), f"{part}.py")).decode()
 
 
 def explain(action: str, error: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ def run(job: dict) -> dict:
 
 
 def foresee(job: dict) -> dict:
-    """What is there for the other modules to do; its file was sent along when somebody wants to know."""
+    """What is there for the other modules to do; its file is only compiled, and sent, when somebody wants to know."""
     from ._django_foresight import foresee
 
     return foresee(job)

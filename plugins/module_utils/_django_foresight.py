@@ -14,7 +14,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ._django_collectstatic import is_untouched
-from ._django_migration_plan import last_of_all, names_of_files, one_query
+from ._django_migration_records import last_of_all, names_of_files, recorded
 from ._django_migration_session import connect
 
 # The defaults of django_collectstatic, but for what the job says.
@@ -33,22 +33,18 @@ def foresee(job: dict) -> dict:
 
 def to_migrate(_job: dict) -> bool:
     """Whether the default database lacks a migration of the project."""
-    return last_of_all(recorded()) is None
+    return last_of_all(applied()) is None
 
 
 def unknown_migrations(_job: dict) -> bool:
     """Whether the default database may have a migration that the project does not have; squashed ones may look so."""
     found = names_of_files()
-    return found is None or not recorded().keys() <= {key for keys in found.values() for key in keys}
+    return found is None or not applied().keys() <= {key for keys in found.values() for key in keys}
 
 
-def recorded() -> dict:
+def applied() -> dict:
     """The migrations that the default database has."""
-    from django.db.migrations.recorder import MigrationRecorder
-
-    connection, _name = connect("default", True)
-    with one_query():
-        return MigrationRecorder(connection).applied_migrations()
+    return recorded(connect("default", True)[0])
 
 
 def to_collect(job: dict) -> bool:

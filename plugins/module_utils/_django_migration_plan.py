@@ -8,16 +8,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ._django_migration_guard import unsafe_steps
+from ._django_migration_records import NEED_THE_GRAPH, last_of_all, one_query
 from ._django_migration_session import Explained, connect, explained
-
-# Options whose answer the records alone do not have.
-NEED_THE_GRAPH = ("app", "targets", "check_missing", "check_unknown", "prune", "run_syncdb")
 
 
 class Work(NamedTuple):
@@ -45,33 +40,6 @@ class Work(NamedTuple):
             "before": self.before,
             "unsafe": self.unsafe,
         }
-
-
-@contextmanager
-def one_query():
-    """Have Django read its records of migrations once, by one query; by itself it asks four times."""
-    from django.db import DatabaseError
-    from django.db.migrations.recorder import MigrationRecorder
-
-    original = MigrationRecorder.applied_migrations
-    known: dict = {}
-
-    def applied_migrations(recorder) -> dict:
-        alias = recorder.connection.alias
-        if alias not in known:
-            try:
-                rows = list(recorder.migration_qs)
-            except DatabaseError:
-                # Another migrate may have made the table since; an error that is none of that kind comes again.
-                rows = recorder.migration_qs if recorder.has_table() else []
-            known[alias] = {(row.app, row.name): row for row in rows}
-        return dict(known[alias])
-
-    MigrationRecorder.applied_migrations = applied_migrations
-    try:
-        yield
-    finally:
-        MigrationRecorder.applied_migrations = original
 
 
 def look(job: dict, connection, earlier: Work | None = None) -> Work:
@@ -116,45 +84,6 @@ def look(job: dict, connection, earlier: Work | None = None) -> Work:
     work = Work(executor, before, plan, tables, [], record, unsafe, frozenset(recorded))
     refuse_unsafe(job, work)
     return work
-
-
-def last_of_all(recorded: dict) -> dict | None:
-    """The last migration of each app, if all that the project has are recorded; None leaves it to the graph to tell.
-
-    Nothing is to be done then, whatever depends on what.
-    """
-    found = names_of_files()
-    if found is None or not recorded.keys() >= {key for keys in found.values() for key in keys}:
-        return None
-    return {
-        label: max(keys, key=lambda key: recorded[key].pk, default=("", "zero"))[1] for label, keys in found.items()
-    }
-
-
-def names_of_files() -> dict[str, list[tuple]] | None:
-    """The migrations of each app as their files tell them; None where an app's module of migrations is not to be found.
-
-    That is enough to know whether all are applied, and to import hundreds of them takes longer than all the rest.
-    """
-    from django.apps import apps
-    from django.db.migrations.loader import MigrationLoader
-
-    found = {}
-    for label in sorted(config.label for config in apps.get_app_configs()):
-        package, explicit = MigrationLoader.migrations_module(label)
-        if package is None:
-            continue
-        try:
-            module = importlib.import_module(package)
-        except ModuleNotFoundError:
-            if explicit:
-                return None
-            continue
-        if not isinstance(getattr(module, "__path__", None), list):
-            continue  # neither a module nor a folder that has no __init__.py is a package of migrations
-        names = [name for _finder, name, is_package in pkgutil.iter_modules(module.__path__) if not is_package]
-        found[label] = [(label, name) for name in names if name[0] not in "_~"]
-    return found
 
 
 def already_there(executor, plan: list) -> set:

@@ -12,26 +12,8 @@ import re
 from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils import (
-    _django_check,
-    _django_collectstatic,
-    _django_foresight,
-    _django_migration_guard,
-    _django_migration_plan,
-    _django_migration_session,
-)
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
-from ansible_collections.emperor.web.plugins.module_utils._django_static_parts import STATIC_PARTS, static_code
-
-# What _django_check imports in the app's interpreter to foresee something, each after what it imports itself.
-FORESIGHT = (
-    _django_migration_session,
-    _django_migration_guard,
-    _django_migration_plan,
-    *STATIC_PARTS,
-    _django_collectstatic,
-    _django_foresight,
-)
+from ansible_collections.emperor.web.plugins.module_utils._django_parts import CHECK, CHECK_AND_FORESEE, static_code
 
 FORESEEN = ["migrate", "unknown_migrations", "collectstatic"]
 
@@ -96,7 +78,7 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
     foresee = django.params["foresee"]
     if foresee:
         options |= {"precompress": django.params["precompress"], "code": static_code()}
-    answer = django.ask(_django_check, *(FORESIGHT if foresee else ()), foresee=foresee, **options)
+    answer = django.ask("check", CHECK_AND_FORESEE if foresee else CHECK, foresee=foresee, **options)
     if django.params["deploy"]:
         answer["messages"] += deployment_errors(answer["project"])
     if not django.params["tags"]:

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils import _django_collectstatic
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
-from ansible_collections.emperor.web.plugins.module_utils._django_static_parts import STATIC_PARTS, static_code
+from ansible_collections.emperor.web.plugins.module_utils._django_parts import COLLECTSTATIC, static_code
 
 OPTIONS = {
     "clear": {"type": "bool", "default": False},
@@ -48,7 +47,7 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
             "with a compressed file that is out of date beside it; leave one of the two out"
         )
     django.skip_unbuilt(changed=False, added=[], modified=[], deleted=[])
-    answer = django.ask(_django_collectstatic, *STATIC_PARTS, code=static_code(), **options)
+    answer = django.ask("collectstatic", COLLECTSTATIC, code=static_code(), **options)
     for warning in answer.pop("warnings"):
         django.module.warn(warning)
     changed = bool(answer["added"] or answer["modified"] or answer["deleted"])

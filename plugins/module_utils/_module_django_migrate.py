@@ -12,16 +12,8 @@ import re
 from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils import (
-    _django_migrate,
-    _django_migration_guard,
-    _django_migration_plan,
-    _django_migration_session,
-)
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
-
-# What _django_migrate imports in the app's interpreter.
-PARTS = (_django_migration_session, _django_migration_guard, _django_migration_plan)
+from ansible_collections.emperor.web.plugins.module_utils._django_parts import MIGRATE
 
 ARGUMENTS = {
     "app": {"type": "str"},
@@ -116,7 +108,7 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
     }
     django.skip_unbuilt(changed=False, before={}, **empty)
     options = {name: django.params[name] for name in ARGUMENTS}
-    answer = django.ask(_django_migrate, *PARTS, diff=module._diff, **options)
+    answer = django.ask("migrate", MIGRATE, diff=module._diff, **options)
     vendor, name = answer.pop("vendor"), answer.pop("name")
     database = {"alias": django.params["database"], "vendor": vendor} | ({"name": name} if vendor == "sqlite" else {})
     warn_of_others(django, answer.get("others", []))

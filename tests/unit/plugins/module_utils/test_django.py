@@ -9,15 +9,9 @@ import json
 import os
 import sys
 import time
-from types import ModuleType
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import (
-    _django_check,
-    _django_collectstatic,
-    _django_migrate,
-    _django_migration_guard,
-)
+from ansible_collections.emperor.web.plugins.module_utils import _django_check, _django_migration_guard
 from ansible_collections.emperor.web.plugins.module_utils import (
     _module_django_check as django_check,
 )
@@ -107,21 +101,22 @@ def test_a_failure_is_explained(action, raised, expected):
 
 def test_the_program_is_complete_and_carries_any_text():
     job = {"action": "check", "settings": 'it\'s "quoted" \\ é \n {x} %s', "tags": [], "wsgi": None, "deploy": True}
-    text = program(job, _django_check)
+    text = program(job, ("_django_check",))
     *runner, call, end = text.split("\n")
     assert end == ""
     compile(text, "<stdin>", "exec")
     got = []
     exec(call, {"main": lambda *given: got.extend(given), "json": json})
-    assert got == [job, inspect.getsource(_django_check), {}]
+    assert got == [job, {"_django_check": inspect.getsource(_django_check)}]
     compile("\n".join(runner), "<stdin>", "exec", dont_inherit=True)
 
 
 def test_the_program_carries_the_files_that_are_imported():
-    call = program({"action": "migrate"}, _django_migrate, _django_migration_guard).rstrip().split("\n")[-1]
+    parts = ("_django_migration_guard", "_django_check")
+    call = program({"action": "check"}, parts).rstrip().split("\n")[-1]
     got = []
     exec(call, {"main": lambda *given: got.extend(given), "json": json})
-    assert got[2] == {"_django_migration_guard": inspect.getsource(_django_migration_guard)}
+    assert got[1] == dict(zip(parts, map(inspect.getsource, (_django_migration_guard, _django_check))))
 
 
 # Asking an interpreter.
@@ -139,7 +134,7 @@ def stub(tmp_path):
             f"#!{sys.executable}\n"
             "import json, os, sys, time\n"
             "sent = sys.stdin.read()\n"
-            "main = lambda job, source, parts: globals().update(job=job)\n"
+            "main = lambda job, parts: globals().update(job=job)\n"
             "exec(sent.rstrip().splitlines()[-1])\n"
             "def answer(result):\n"
             "    os.write(job['reply_fd'], json.dumps({'secrets': []} | result).encode())\n"
@@ -151,13 +146,13 @@ def stub(tmp_path):
     return make
 
 
-def asking(what: ModuleType = _django_check, **job):
+def asking(action: str = "check", **job):
     """A module that asks one thing and returns the answer."""
 
     def main() -> None:
         django = DjangoModule({})
         django.skip_unbuilt(changed=False)
-        django.module.exit_json(changed=False, answer=django.ask(what, **job))
+        django.module.exit_json(changed=False, answer=django.ask(action, (), **job))
 
     return main
 
@@ -190,11 +185,9 @@ def test_what_the_project_prints_is_no_answer(run_module, stub):
     assert run_module(asking(), arguments)["answer"] == 2
 
 
-@pytest.mark.parametrize(
-    ("what", "umask"), [(_django_check, 0o027), (_django_migrate, 0o027), (_django_collectstatic, 0o022)]
-)
-def test_only_static_files_are_for_everybody(run_module, stub, what, umask):
-    assert run_module(asking(what), stub("answer({'result': os.umask(0)})"))["answer"] == umask
+@pytest.mark.parametrize(("action", "umask"), [("check", 0o027), ("migrate", 0o027), ("collectstatic", 0o022)])
+def test_only_static_files_are_for_everybody(run_module, stub, action, umask):
+    assert run_module(asking(action), stub("answer({'result': os.umask(0)})"))["answer"] == umask
 
 
 def test_check_mode_is_passed_on(run_module, stub):
@@ -238,7 +231,7 @@ RAISED = {
 
 def test_an_error_is_explained_with_what_was_done_before_it(run_module, stub):
     partial = {"applied": [{"app": "shop", "name": "0001"}], "unapplied": []}
-    result = run_module(asking(_django_migrate), stub(f"answer({ {'error': RAISED, 'partial': partial}!r})"))
+    result = run_module(asking("migrate"), stub(f"answer({ {'error': RAISED, 'partial': partial}!r})"))
     assert result["msg"] == "the migration failed: OperationalError: locked"
     assert result["traceback"] == "Traceback ..."
     assert result["applied"] == [{"app": "shop", "name": "0001"}]

@@ -7,30 +7,57 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 import os
 import sys
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import (
-    _django_check,
-    _django_collectstatic,
-    _django_migrate,
-    _django_runner,
+from ansible_collections.emperor.web.plugins.module_utils import _django, _django_parts, _django_runner
+from ansible_collections.emperor.web.plugins.module_utils._django import source_of
+from ansible_collections.emperor.web.plugins.module_utils._django_parts import (
+    CHECK,
+    CHECK_AND_FORESEE,
+    COLLECTSTATIC,
+    MIGRATE,
 )
-from ansible_collections.emperor.web.plugins.module_utils import _module_django_migrate as django_migrate
 from ansible_collections.emperor.web.plugins.module_utils._django_runner import describe, reply
-from ansible_collections.emperor.web.plugins.module_utils._django_static_parts import STATIC_PARTS
 
-FILES = [_django_check, _django_migrate, _django_collectstatic, *django_migrate.PARTS, *STATIC_PARTS]
+FILES = sorted({*CHECK_AND_FORESEE, *COLLECTSTATIC, *MIGRATE})
 
 
-@pytest.mark.parametrize("part", [_django_runner, *FILES])
+def relative_imports(text: str) -> set[str]:
+    """Names of the files beside it that a text imports."""
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and node.level]
+    return {name for node in nodes for name in ([node.module] if node.module else [alias.name for alias in node.names])}
+
+
+@pytest.mark.parametrize(("parts", "unless_asked"), [(CHECK, {"_django_foresight"}), (CHECK_AND_FORESEE, set())])
+def test_a_check_gets_all_that_it_imports(parts, unless_asked):
+    assert {name for part in parts for name in relative_imports(source_of(part))} - unless_asked <= {*parts}
+
+
+@pytest.mark.parametrize("parts", [COLLECTSTATIC, MIGRATE])
+def test_an_action_gets_all_that_it_imports_and_no_more(parts):
+    assert {name for part in parts for name in relative_imports(source_of(part))} == {*parts[:-1]}
+
+
+def test_ansible_sends_the_files():
+    """It sends what is imported in the text of a module or its utilities, and these are not imported for real."""
+    sent = {
+        alias.name
+        for module in (_django, _django_parts)
+        for node in ast.walk(ast.parse(source_of(module.__name__.rpartition(".")[2])))
+        if isinstance(node, ast.ImportFrom) and str(node.module).endswith(".module_utils")
+        for alias in node.names
+    }
+    assert sent == {*FILES, "_django_runner"}
+
+
+@pytest.mark.parametrize("part", ["_django_runner", *FILES])
 def test_nothing_is_imported_that_an_app_may_not_have(part):
     """Its text runs in the interpreter of any project, which has Django and no Ansible."""
-    tree = ast.parse(inspect.getsource(part))
+    tree = ast.parse(source_of(part))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
     assert {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"__future__"} <= {"django"}
@@ -75,8 +102,9 @@ def answer_of(monkeypatch, source: str, load=lambda _job: None, parts: dict | No
     """What reply() writes."""
     monkeypatch.setattr(_django_runner, "load_project", load)
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     reading, writing = os.pipe()
-    reply({"action": "act", "reply_fd": writing}, source, parts or {})
+    reply({"action": "act", "reply_fd": writing}, {"_django_act": source, **(parts or {})})
     with open(reading, encoding="utf-8") as answer:
         return json.load(answer)
 
@@ -101,8 +129,8 @@ def test_a_child_that_the_project_forked_neither_works_nor_answers(monkeypatch, 
     assert path.read_text() == "x"
 
 
-def test_files_can_import_those_that_came_before_them(monkeypatch):
-    parts = {"_one": "VALUE = 1", "_two": "from ._one import VALUE\nTWICE = 2 * VALUE"}
+def test_files_can_import_each_other_and_others_are_not_compiled(monkeypatch):
+    parts = {"_two": "from ._one import VALUE\nTWICE = 2 * VALUE", "_one": "VALUE = 1", "_three": "no Python"}
     source = "from ._two import TWICE\ndef run(job): return TWICE"
     assert answer_of(monkeypatch, source, parts=parts)["result"] == 2
 

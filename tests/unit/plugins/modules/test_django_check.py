@@ -11,7 +11,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils import _module_django_check as django_check
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
-from ansible_collections.emperor.web.plugins.module_utils._django_static_parts import static_code
+from ansible_collections.emperor.web.plugins.module_utils._django_parts import static_code
 from ansible_collections.emperor.web.plugins.module_utils._module_django_check import (
     deployment_errors,
     sentence,
@@ -85,8 +85,8 @@ def project(monkeypatch):
     """What the project answers; keeps what it was asked."""
     asked = []
 
-    def ask(_self, action, *_parts, **job):
-        asked.append((action.__name__.rpartition("_")[2], job))
+    def ask(_self, action, _parts, **job):
+        asked.append((action, job))
         return {"messages": list(project.messages), "project": GOOD | project.facts}
 
     project = SimpleNamespace(messages=[], facts={}, asked=asked)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import _module_django_collectstatic as django_collectstatic
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
-from ansible_collections.emperor.web.plugins.module_utils._django_static_parts import STATIC_PARTS, static_code
+from ansible_collections.emperor.web.plugins.module_utils._django_parts import COLLECTSTATIC, static_code
 from ansible_collections.emperor.web.plugins.module_utils._module_django_collectstatic import diff_of
 
 ARGUMENTS = {"project": "/srv/x", "settings": "shop.settings", "python": sys.executable}
@@ -55,9 +55,9 @@ def project(monkeypatch):
     """What the project answers; keeps what it was asked."""
     project = SimpleNamespace(answer={}, asked=[])
 
-    def ask(_self, action, *parts, **job):
-        assert parts == STATIC_PARTS
-        project.asked.append((action.__name__.rpartition("_")[2], job))
+    def ask(_self, action, parts, **job):
+        assert parts == COLLECTSTATIC
+        project.asked.append((action, job))
         return NOTHING | {"warnings": []} | project.answer
 
     monkeypatch.setattr(DjangoModule, "ask", ask)

@@ -70,8 +70,8 @@ def database(monkeypatch):
         more: dict = {}
         asked: list = []
 
-    def ask(self, action, *parts, **job):
-        Database.asked.append((action.__name__.rpartition("_")[2], job))
+    def ask(self, action, parts, **job):
+        Database.asked.append((action, job))
         plan, applied = list(Database.waiting), []
         if not self.check_mode:
             applied = [{"app": entry["app"], "name": entry["name"], "seconds": 0.1, "fake": False} for entry in plan]
