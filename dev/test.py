@@ -11,6 +11,7 @@ how many apps share a host in the scenario many, 6 unless given; each of them ta
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -39,10 +40,6 @@ SCENARIOS = tuple(
 
 class Failed(Exception):
     """A stage that found something; the text is what the person needs to see."""
-
-
-class Skipped(Exception):
-    """A stage that cannot run here; the text is the reason."""
 
 
 @dataclass
@@ -82,6 +79,8 @@ def tools(run: Run) -> str:
     run.tools = lab.virtualenv()
     newer = lab.newer_python()
     run.newer_tools = lab.virtualenv(newer) if newer else None
+    if not newer:
+        record(run, "tools newest ansible-core", "skipped", 0, "it needs Python 3.12, which is not on this machine")
     versions = [call(run, "ansible-playbook", "--version", tools=t).split("]")[0].split()[-1] for t in both_tools(run)]
     return f"ansible-core {' and '.join(versions)}"
 
@@ -192,10 +191,24 @@ def integration(run: Run) -> str:
     tool = both_tools(run)[-1]
     have_databases(run)
     out = call(run, "ansible-playbook", "tests/integration/run.yml", tools=tool)
-    ran = set(re.findall(r"(django_\w+), Django ([0-9.]+)\s+: ok=", out))
+    what, missing = integrated(out)
+    for part, reason in missing.items():
+        record(run, f"integration {part}", "skipped", 0, reason)
+    return what
+
+
+def integrated(out: str) -> tuple[str, dict[str, str]]:
+    """What ran of the integration tests, and what did not with the reason: targets say so by "... left out: ..."."""
+    missing = {}
+    for text in re.findall(r'"msg": (".+ left out: .+")', out):
+        part, _verb, reason = re.split(r" (is|are) left out: ", json.loads(text), maxsplit=1)
+        missing[part] = reason
+    ran = set(re.findall(r"^(django_\w+), Django ([0-9.]+)\s+: ok=", out, re.MULTILINE))
     versions = sorted({version for _target, version in ran})
-    projects = re.findall(r"real_projects, (\w+)\s+: ok=", out)
-    return f"{len(ran)} targets, on Django {', '.join(versions)}, and {' '.join(sorted(projects)) or 'no real project'}"
+    # One that is left out is a host, too, which only says so.
+    projects = sorted(set(re.findall(r"^real_projects, (\w+)\s+: ok=", out, re.MULTILINE)) - missing.keys())
+    what = f"{len(ran)} targets, on Django {', '.join(versions)}, and {' '.join(projects) or 'no real project'}"
+    return what, missing
 
 
 def benchmarks(run: Run) -> str:
