@@ -81,6 +81,8 @@ def tools(run: Run) -> str:
     run.newer_tools = lab.virtualenv(newer) if newer else None
     if not newer:
         record(run, "tools newest ansible-core", "skipped", 0, "it needs Python 3.12, which is not on this machine")
+    elif len(both_tools(run)) == 1:
+        record(run, "tools oldest ansible-core", "skipped", 0, "it needs Python 3.11: make test PYTHON=python3.11")
     versions = [call(run, "ansible-playbook", "--version", tools=t).split("]")[0].split()[-1] for t in both_tools(run)]
     return f"ansible-core {' and '.join(versions)}"
 

@@ -106,11 +106,12 @@ def test_all_that_says_it_is_left_out_is_found():
         assert len(missing) == 1, text
 
 
-@pytest.mark.parametrize("newer", [None, "/usr/bin/python3.13"])
-def test_a_core_that_cannot_be_had_is_told(monkeypatch, newer):
+@pytest.mark.parametrize(("newer", "lacking"), [(None, ["newest"]), ("python3.13", []), ("python3.11", ["oldest"])])
+def test_a_core_that_cannot_be_had_is_told(monkeypatch, newer, lacking):
     run = stages.Run()
     monkeypatch.setattr(stages.lab, "virtualenv", lambda python="python3.11": Path(python))
     monkeypatch.setattr(stages.lab, "newer_python", lambda: newer)
     monkeypatch.setattr(stages, "call", lambda *_arguments, tools, **_options: f"ansible-playbook [core {tools.name}]")
     stages.tools(run)
-    assert [result[:2] for result in run.results] == ([] if newer else [("tools newest ansible-core", "skipped")])
+    expected = [(f"tools {which} ansible-core", "skipped") for which in lacking]
+    assert [result[:2] for result in run.results] == expected
