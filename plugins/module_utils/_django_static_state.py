@@ -100,6 +100,9 @@ def inputs(command, storages: list, job: dict) -> str:
     from django.conf import settings
 
     names = sorted(name for name in dir(settings) if name.startswith(SETTINGS))
+    given = [name for storage in storages for name, value in vars(storage).items() if callable(value)]
+    if given:
+        raise NotRepeatable(f"the storage was given a method {given[0]} of its own")
     attributes = [
         (name, value)
         for storage in storages

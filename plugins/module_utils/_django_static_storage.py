@@ -20,7 +20,8 @@ LARGE = 1 << 23  # bytes; what is larger goes through memory in pieces
 
 def is_plain(storage, *names: str) -> bool:
     """Whether these methods of a storage are Django's own, so that their result is known."""
-    return all(getattr(type(storage), name).__module__.startswith("django.") for name in names)
+    kind, given = type(storage), vars(storage)
+    return all(name not in given and getattr(kind, name).__module__.startswith("django.") for name in names)
 
 
 def is_plain_folder(storage) -> bool:

@@ -23,9 +23,11 @@ from ansible_collections.emperor.web.plugins.module_utils import _django_collect
 from ansible_collections.emperor.web.plugins.module_utils._django_static_state import NAME
 from django.conf import settings
 from django.contrib.staticfiles import finders
-from django.contrib.staticfiles.storage import staticfiles_storage
+from django.contrib.staticfiles.management.commands.collectstatic import Command as CollectstaticCommand
+from django.contrib.staticfiles.storage import StaticFilesStorage, staticfiles_storage
+from django.core import management
+from django.core.files.base import ContentFile
 from django.core.files.storage import InvalidStorageError, storages
-from django.core.management import call_command
 from django.test.utils import override_settings
 from django.utils.functional import empty
 from hypothesis import HealthCheck, Phase, given
@@ -201,7 +203,9 @@ def in_an_empty_folder(project: Project, options: dict) -> dict:
         other = Project.__new__(Project)
         other.storage, other.sources, other.target = project.storage, project.sources, Path(folder) / "static"
         with other.settings():
-            call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=list(options["ignore"]))
+            management.call_command(
+                "collectstatic", interactive=False, verbosity=0, ignore_patterns=list(options["ignore"])
+            )
         collected = other.tree()
         if options["precompress"]:
             for name in [name for name in collected if not name.endswith((".png", ".json"))]:
@@ -324,11 +328,93 @@ def test_what_matters_is_looked_at(project, what):
     project.collect()
     options = {name: value for name, value in what.items() if name.islower()}
     with override_settings(**{name: value for name, value in what.items() if name.isupper()}):
-        with no_collection(), pytest.raises(AssertionError, match="Django collected again"):
-            project.collect(**options)
+        collects_once(project, **options)
+
+
+def collects_once(project: Project, **options) -> None:
+    """The next run has Django collect, and the one after it does not."""
+    with no_collection(), pytest.raises(AssertionError, match="Django collected again"):
         project.collect(**options)
-        with no_collection():
-            project.collect(**options)
+    project.collect(**options)
+    with no_collection():
+        project.collect(**options)
+
+
+def test_another_django_collects_again(project, monkeypatch):
+    project.write({"a.css": "a {}"}).settle()
+    project.collect()
+    monkeypatch.setattr(django, "get_version", lambda: "99.1")
+    collects_once(project)
+
+
+OWN_STORAGE = """
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+
+class Storage(ManifestStaticFilesStorage):
+    manifest_strict = True
+"""
+
+
+def test_another_storage_or_another_code_of_it_collects_again(project, monkeypatch):
+    monkeypatch.syspath_prepend(project.target.parent)
+    module = project.target.parent / "storage_of_the_tests.py"
+    module.write_text(OWN_STORAGE)
+    project.write({"a.css": "a {}"}).settle()
+    project.collect()
+    for storage in (MANIFEST, "storage_of_the_tests.Storage", PLAIN, "storage_of_the_tests.Storage"):
+        project.storage = storage
+        collects_once(project)
+    module.write_text(OWN_STORAGE.replace("True", "False"))
+    collects_once(project)
+
+
+class Moody(StaticFilesStorage):
+    """What it saves depends on more than files and settings."""
+
+    mood = "glad"
+
+    def _save(self, name, content):
+        return super()._save(name, ContentFile(f"{Moody.mood} {content.read().decode()}"))
+
+
+class GivenMood(StaticFilesStorage):
+    """The same by what it does to itself."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        save = self._save
+        self._save = lambda name, content: save(name, ContentFile(f"{Moody.mood} {content.read().decode()}"))
+
+
+class MoodyCommand(CollectstaticCommand):
+    """As a project has it that links one more folder, or leaves one out."""
+
+    def copy_file(self, path, prefixed_path, source_storage):
+        if Moody.mood == "glad" or path != "a.css":
+            super().copy_file(path, prefixed_path, source_storage)
+
+
+@pytest.mark.parametrize("storage", [Moody, GivenMood])
+def test_a_storage_with_a_method_of_its_own_collects_each_time(project, monkeypatch, storage):
+    project.storage = f"{__name__}.{storage.__name__}"
+    project.write({"a.css": "a {}"}).settle()
+    for mood, expected in (("glad", "added"), ("sad", "modified"), ("glad", "modified")):
+        monkeypatch.setattr(Moody, "mood", mood)
+        predicted = project.collect(check=True)
+        assert project.collect() == predicted
+        assert predicted[expected] == ["a.css"]
+        assert project.tree() == {"a.css": f"{mood} a {{}}".encode()}
+    with no_collection(), pytest.raises(AssertionError, match="Django collected again"):
+        project.collect()
+
+
+def test_a_command_with_a_method_of_its_own_collects_each_time(project, monkeypatch):
+    monkeypatch.setattr(management, "load_command_class", lambda *_names: MoodyCommand())
+    project.write({"a.css": "a {}", "b.css": "b {}"}).settle()
+    project.collect()
+    monkeypatch.setattr(Moody, "mood", "sad")
+    assert project.collect(clear=False, prune=True)["deleted"] == ["a.css"]
+    assert set(project.tree()) == {"b.css"}
 
 
 def test_a_source_that_is_as_old_as_its_stamp_is_not_trusted(project):
