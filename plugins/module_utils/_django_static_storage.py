@@ -20,6 +20,7 @@ LARGE = 1 << 23  # bytes; what is larger goes through memory in pieces
 
 def is_plain(storage, *names: str) -> bool:
     """Whether these methods of a storage are Django's own, so that their result is known."""
+    storage = getattr(storage, "_wrapped", storage)  # DefaultStorageFinder gives a lazy one
     kind, given = type(storage), vars(storage)
     return all(name not in given and getattr(kind, name).__module__.startswith("django.") for name in names)
 

@@ -44,6 +44,7 @@ if not settings.configured:
 
 PLAIN = "django.contrib.staticfiles.storage.StaticFilesStorage"
 MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+UPLOADS = "django.core.files.storage.FileSystemStorage"
 LISTS = ("added", "modified", "deleted")
 
 
@@ -71,7 +72,7 @@ class Project:
         with override_settings(
             STATIC_ROOT=str(self.target),
             STATICFILES_DIRS=[str(folder) for folder in self.sources],
-            STORAGES={"staticfiles": {"BACKEND": self.storage}},
+            STORAGES={"default": {"BACKEND": UPLOADS}, "staticfiles": {"BACKEND": self.storage}},
         ):
             storages._storages.clear()
             staticfiles_storage._wrapped = empty
@@ -384,6 +385,21 @@ class GivenMood(StaticFilesStorage):
         super().__init__(*arguments, **options)
         save = self._save
         self._save = lambda name, content: save(name, ContentFile(f"{Moody.mood} {content.read().decode()}"))
+
+
+def test_files_of_the_default_storage_are_collected_too(project):
+    """DefaultStorageFinder hands a lazy object over, which only looks like what it stands for."""
+    uploads = project.target.parent / "uploads"
+    (uploads / "d").mkdir(parents=True)
+    (uploads / "d/b.css").write_text("b {}")
+    project.write({"a.css": "a {}"}).settle()
+    found = [f"django.contrib.staticfiles.finders.{name}Finder" for name in ("FileSystem", "DefaultStorage")]
+    with override_settings(STATICFILES_FINDERS=found, MEDIA_ROOT=str(uploads)):
+        assert project.collect()["added"] == ["a.css", "d/b.css"]
+        with no_collection():
+            project.collect()
+        (uploads / "d/b.css").write_text("c {}")
+        assert project.collect()["modified"] == ["d/b.css"]
 
 
 class MoodyCommand(CollectstaticCommand):
