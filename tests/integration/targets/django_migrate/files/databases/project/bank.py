@@ -5,7 +5,7 @@ BANK_APPS      apps, separated by commas
 BANK_SLEEP     seconds that steady.0002_wait takes
 BANK_MARKER    file that gets its process id when it starts
 BANK_FAIL      1 lets torn.0002_fails fail
-BANK_QUERIES   file that gets each query
+BANK_QUERIES   file that gets a line for each start, query, search for changes of models, and post_migrate of an app
 """
 
 import json
@@ -24,13 +24,28 @@ USE_TZ = True
 
 if os.environ.get("BANK_QUERIES"):
     from django.db.backends.signals import connection_created
+    from django.db.migrations.autodetector import MigrationAutodetector
+    from django.db.models.signals import post_migrate
 
-    def note(execute, sql, params, many, context):
+    def note(line):
         with open(os.environ["BANK_QUERIES"], "a") as queries:
-            queries.write(" ".join(sql.split()) + "\n")
+            queries.write(line + "\n")
+
+    def note_query(execute, sql, params, many, context):
+        note(" ".join(sql.split()))
         return execute(sql, params, many, context)
 
     def listen(connection, **kwargs):
-        connection.execute_wrappers.append(note)
+        connection.execute_wrappers.append(note_query)
 
+    def note_migrated(app_config, **kwargs):
+        note(f"post_migrate {app_config.label}")
+
+    def note_search(detector, *arguments, _search=MigrationAutodetector.changes, **options):
+        note("autodetector")
+        return _search(detector, *arguments, **options)
+
+    note("start")
     connection_created.connect(listen)
+    post_migrate.connect(note_migrated)
+    MigrationAutodetector.changes = note_search
