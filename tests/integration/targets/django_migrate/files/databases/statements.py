@@ -13,6 +13,10 @@ if "postgresql" in database["ENGINE"]:
 
     login = {"user": database["USER"], "password": database["PASSWORD"], "host": database["HOST"]}
     connection = psycopg.connect(dbname=database["NAME"], port=database["PORT"], autocommit=True, **login)
+elif "sqlite" in database["ENGINE"]:
+    import sqlite3
+
+    connection = sqlite3.connect(database["NAME"], isolation_level=None)
 else:
     import pymysql
 

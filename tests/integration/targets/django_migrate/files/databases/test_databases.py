@@ -177,6 +177,43 @@ class Databases:
         self.assertLessEqual({"torn_one", "torn_two", "torn_three"}, self.tables(database))
 
 
+    # Why a migration that fails may be half done.
+    because = "it is not atomic"
+
+    def test_a_failure_that_is_not_rolled_back_is_told(self):
+        (database,) = self.make()
+        failed = self.migrate(database, "torn", project={"BANK_FAIL": "1", "BANK_ATOMIC": "no"})
+        self.assertTrue(failed["failed"])
+        self.assertTrue(failed["changed"])
+        self.half_done(database, failed["msg"])
+
+    def half_done(self, database: dict, message: str) -> None:
+        """Its tables stay, so a second run cannot go on by itself, and the message has to say so."""
+        self.assertIn(f"It may be half done, because {self.because}: compare the tables with the output of", message)
+        self.assertIn("manage.py sqlmigrate torn 0002_fails, and take back what it has made; or finish it", message)
+        self.assertIn("torn_two", self.tables(database))
+        again = self.migrate(database, "torn")
+        self.assertRegex(again["msg"], "torn.0002_fails failed: .*already exists.*Nothing was done before it")
+        self.sql(database, "DROP TABLE torn_two")
+        again = self.migrate(database, "torn")
+        self.assertEqual(self.names(again), ["0002_fails", "0003_rest"], again)
+
+    def test_a_failure_after_all_migrations_is_told(self):
+        (database,) = self.make()
+        apps = "torn,django.contrib.sessions"
+        failed = self.migrate(database, apps, project={"BANK_AFTER": "1"})
+        self.assertTrue(failed["failed"])
+        self.assertTrue(failed["changed"])
+        self.assertEqual(len(failed["applied"]), 4, failed["msg"])
+        self.assertEqual(
+            failed["msg"],
+            "all migrations were applied, but what runs after them (post_migrate) failed: ValueError: the rights of "
+            "the new tables are missing. A second run finds nothing to apply, so mend the cause and run manage.py "
+            "migrate once by hand",
+        )
+        self.assertFalse(self.migrate(database, apps, project={"BANK_AFTER": "1"})["changed"])
+
+
 class Servers(Databases):
     """What has to hold where there is a server."""
 
@@ -271,6 +308,7 @@ class PostgreSQL(Servers, unittest.TestCase):
 class MariaDB(Servers, unittest.TestCase):
     vendor = "mysql"
     occupy = ("LOCK TABLES busy_desk READ",)
+    because = "MariaDB cannot roll back changes of a schema"
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -279,13 +317,7 @@ class MariaDB(Servers, unittest.TestCase):
         cls.entry = servers.mariadb(top, cls.servers)
 
     def after_a_failure(self, database: dict, message: str) -> None:
-        """Its tables stay, so a second run cannot go on by itself, and the message has to say so."""
-        self.assertIn("It may be half done, because MariaDB cannot roll back changes of a schema", message)
-        self.assertIn("manage.py sqlmigrate torn 0002_fails", message)
-        self.assertIn("torn_two", self.tables(database))
-        self.sql(database, "DROP TABLE torn_two")
-        again = self.migrate(database, "torn")
-        self.assertEqual(self.names(again), ["0002_fails", "0003_rest"], again)
+        self.half_done(database, message)
 
 
 class SQLite(Databases, unittest.TestCase):
@@ -306,10 +338,7 @@ class SQLite(Databases, unittest.TestCase):
             self.assertEqual({path.name for path in Path(database["NAME"]).parent.iterdir()}, {"db"})
 
     def tables(self, database: dict) -> set[str]:
-        import sqlite3
-
-        rows = sqlite3.connect(database["NAME"]).execute("SELECT name FROM sqlite_master")
-        return {row[0] for row in rows}
+        return {row[0] for row in self.sql(database, "SELECT name FROM sqlite_master")}
 
     def test_nothing_to_do_is_one_start_and_one_query(self):
         """And neither a search for changes of the models nor post_migrate, of which all are noted where they happen."""

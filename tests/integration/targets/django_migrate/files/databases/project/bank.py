@@ -5,6 +5,8 @@ BANK_APPS      apps, separated by commas
 BANK_SLEEP     seconds that steady.0002_wait takes
 BANK_MARKER    file that gets its process id when it starts
 BANK_FAIL      1 lets torn.0002_fails fail
+BANK_ATOMIC    no makes torn.0002_fails a migration that is not atomic
+BANK_AFTER     1 lets post_migrate fail
 BANK_QUERIES   file that gets a line for each start, query, search for changes of models, and post_migrate of an app
 """
 
@@ -21,6 +23,14 @@ DATABASES = {"default": json.loads(os.environ["BANK_DATABASE"])}
 INSTALLED_APPS = os.environ["BANK_APPS"].split(",")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
+
+if os.environ.get("BANK_AFTER"):
+    from django.db.models.signals import post_migrate
+
+    def fail_after(**kwargs):
+        raise ValueError("the rights of the new tables are missing")
+
+    post_migrate.connect(fail_after)
 
 if os.environ.get("BANK_QUERIES"):
     from django.db.backends.signals import connection_created

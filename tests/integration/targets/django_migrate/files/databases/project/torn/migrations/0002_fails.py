@@ -9,6 +9,7 @@ def fail(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
+    atomic = os.environ.get("BANK_ATOMIC") != "no"
     dependencies = [("torn", "0001_initial")]
     operations = [
         migrations.RunSQL("CREATE TABLE torn_two (id integer)", "DROP TABLE torn_two"),
