@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import json
+
 
 def collect_remote(command, job: dict, clashes: list) -> dict:
     """Let Django collect into the storage; what it asked the storage, and reported, is all there is to know."""
@@ -30,6 +32,8 @@ def collect_remote(command, job: dict, clashes: list) -> dict:
         # In check mode nothing was cleared, so what Django took for unmodified would be written too.
         written |= set(report["unmodified"])
         was_there = {name: name in existing for name in written}
+        # What post-processing has written is in no list of Django's.
+        existing -= hashed_names(before, written) if check_mode else set(names_below(storage, ""))
     manifest = getattr(storage, "manifest_name", "")
     deleted = existing - written
     after = before if check_mode else manifest_of(storage)
@@ -54,6 +58,15 @@ def collect_remote(command, job: dict, clashes: list) -> dict:
 def manifest_of(storage) -> str | None:
     """The manifest as it is now, if the storage has one."""
     return storage.read_manifest() if hasattr(storage, "read_manifest") else None
+
+
+def hashed_names(manifest: str | None, names: set) -> set:
+    """The names with which a manifest knows files; those whose content is as it was get the same ones again."""
+    try:
+        paths = json.loads(manifest or "{}")["paths"]
+        return {hashed for name, hashed in paths.items() if name in names}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return set()
 
 
 def watch_exists(storage) -> dict[str, bool]:

@@ -16,18 +16,24 @@ import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import django
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _django_collectstatic, _django_static_compress
+from ansible_collections.emperor.web.plugins.module_utils import (
+    _django_collectstatic,
+    _django_static_compress,
+    _django_static_state,
+)
+from ansible_collections.emperor.web.plugins.module_utils._django_static_remote import names_below
 from ansible_collections.emperor.web.plugins.module_utils._django_static_state import NAME
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.management.commands.collectstatic import Command as CollectstaticCommand
-from django.contrib.staticfiles.storage import StaticFilesStorage, staticfiles_storage
+from django.contrib.staticfiles.storage import ManifestFilesMixin, StaticFilesStorage, staticfiles_storage
 from django.core import management
 from django.core.files.base import ContentFile
-from django.core.files.storage import InvalidStorageError, storages
+from django.core.files.storage import InMemoryStorage, InvalidStorageError, storages
 from django.test.utils import override_settings
 from django.utils.functional import empty
 from hypothesis import HealthCheck, Phase, given
@@ -649,3 +655,122 @@ def test_links_into_other_folders_are_followed(project):
     project.write({"d/a.css": "b"})
     assert changes(project.collect()) == {"added": [], "modified": ["d/a.css"], "deleted": []}
     assert (project.target.parent / "elsewhere/a.css").read_text() == "b"
+
+
+class Packing(StaticFilesStorage):
+    """As WhiteNoise's, which makes compressed files itself."""
+
+    def post_process(self, paths, **_options):
+        for name in paths:
+            self._save(f"{name}.gz", ContentFile(b"packed by the storage"))
+            yield name, name, True
+
+
+def test_a_storage_that_compresses_itself_is_left_to_it(project, monkeypatch):
+    monkeypatch.setattr(_django_static_state, "KNOWN", ("django.", __name__))  # as WhiteNoise's are known
+    project.storage = f"{__name__}.Packing"
+    project.write({"a.css": BIG}).settle()
+    told = ["the storage makes compressed files itself, so precompress makes none"]
+    for _run in range(2):
+        answer = project.collect(precompress=["gzip"])
+        assert (answer["warnings"], answer["precompressed"]) == (told, 0)
+        assert project.tree() == {"a.css": BIG.encode(), "a.css.gz": b"packed by the storage"}
+    with no_collection():
+        assert project.collect(precompress=["gzip"])["warnings"] == told
+    assert project.collect()["warnings"] == []
+
+
+# Storages that are no folder.
+
+
+class Bucket(InMemoryStorage):
+    """What is in it outlives a run."""
+
+    kept: ClassVar[list] = []
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        Bucket.kept = Bucket.kept or [self._root]
+        self._root = Bucket.kept[0]
+
+    @classmethod
+    def content(cls) -> dict[str, str]:
+        storage = cls()
+        return {name: storage.open(name).read().decode() for name in names_below(storage, "")}
+
+
+class ManifestBucket(ManifestFilesMixin, Bucket):
+    """With hashed names."""
+
+
+@pytest.fixture
+def bucket(project, monkeypatch):
+    """A project with a bucket that has a file of an earlier release."""
+    monkeypatch.setattr(Bucket, "kept", [])
+    project.storage = f"{__name__}.Bucket"
+    project.write({"a.css": "a {}", "d/b.js": "b"})
+    Bucket().save("d/old.js", ContentFile("old"))
+    return project
+
+
+def twice(project: Project, **options) -> dict:
+    """A run, which must have been foreseen."""
+    before = Bucket.content()
+    predicted = project.collect(check=True, **options)
+    assert Bucket.content() == before
+    done = project.collect(**options)
+    assert done["exact"] is predicted["exact"] is False
+    assert changes(predicted) == changes(done)
+    return done
+
+
+def test_a_bucket_gets_what_is_new(bucket):
+    assert changes(twice(bucket)) == {"added": ["a.css", "d/b.js"], "modified": [], "deleted": []}
+    again = twice(bucket)
+    assert (again["unmodified"], any(changes(again).values())) == (2, False)
+    bucket.write({"a.css": "new"})
+    os.utime(bucket.sources[0] / "a.css", (time.time() + 60, time.time() + 60))  # Django looks at nothing else
+    assert changes(twice(bucket)) == {"added": [], "modified": ["a.css"], "deleted": []}
+    assert Bucket.content() == {"a.css": "new", "d/b.js": "b", "d/old.js": "old"}
+    assert not bucket.target.exists()
+
+
+def test_a_bucket_is_cleared(bucket):
+    bucket.collect()
+    cleared = twice(bucket, clear=True)
+    assert changes(cleared) == {"added": [], "modified": ["a.css", "d/b.js"], "deleted": ["d/old.js"]}
+    assert Bucket.content() == {"a.css": "a {}", "d/b.js": "b"}
+
+
+def test_a_bucket_with_a_manifest(bucket):
+    bucket.storage = f"{__name__}.ManifestBucket"
+    predicted = bucket.collect(check=True)
+    done = bucket.collect()
+    assert predicted["added"] == ["a.css", "d/b.js"]
+    assert done["added"] == ["a.css", "d/b.js", "staticfiles.json"]
+    assert done["post_processed"] == 2
+    names = {name for name in Bucket.content() if name != "d/old.js"}
+    assert len(names) == 5
+    assert not any(changes(bucket.collect()).values())
+    cleared = twice(bucket, clear=True)
+    assert changes(cleared) == {"added": [], "modified": ["a.css", "d/b.js"], "deleted": ["d/old.js"]}
+    assert Bucket.content().keys() == names
+    bucket.write({"a.css": "new"})
+    changed = bucket.collect(clear=True)
+    assert changed["modified"] == ["a.css", "d/b.js", "staticfiles.json"]
+    assert changed["deleted"] == sorted(names - Bucket.content().keys())
+    assert len(changed["deleted"]) == 1
+
+
+def test_what_a_bucket_cannot_do_is_told(bucket):
+    kind = f"the storage {__name__}.Bucket"
+    given = {"prune": True, "precompress": ["gzip"]}
+    nothing = [f"{option} does nothing with {kind}, which is no folder of this host" for option in given]
+    for check in (True, False):
+        assert bucket.collect(check=check, **given)["warnings"] == nothing
+        assert bucket.collect(check=check)["warnings"] == []
+    bucket.storage = f"{__name__}.ManifestBucket"
+    kind = f"the storage {__name__}.ManifestBucket"
+    told = [f"check mode cannot foresee what the post-processing of {kind} writes"]
+    assert bucket.collect(check=True)["warnings"] == told
+    assert bucket.collect()["warnings"] == []
