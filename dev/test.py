@@ -7,6 +7,8 @@ EMPEROR_IMAGES lists the images for the hosts, separated by spaces; without it a
 registry, Debian's built here. EMPEROR_JOBS says how many hosts run at a time, 3 unless given. EMPEROR_RELEASES says how
 many releases go live under load, 4 unless given; 20 are all of them, and take a quarter of an hour. EMPEROR_APPS says
 how many apps share a host in the scenario many, 6 unless given; each of them takes a quarter of a minute.
+EMPEROR_EXAMPLES says how many random series of edits of static files the stage unit tries, each time others; without it
+always the same 14.
 """
 
 from __future__ import annotations

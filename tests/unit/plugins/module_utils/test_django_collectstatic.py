@@ -11,6 +11,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import zlib
 from contextlib import contextmanager, suppress
@@ -238,9 +239,11 @@ def test_what_is_remembered_never_skips_wrongly(monkeypatch):
     for way in ways:
         count(way, getattr(_django_collectstatic.Collection, way))
 
+    examples = os.environ.get("EMPEROR_EXAMPLES")
+
     @hypothesis(
-        max_examples=14,
-        derandomize=True,
+        max_examples=int(examples or 14),
+        derandomize=not examples,  # the same ones each time, unless somebody asks for more
         deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
@@ -514,6 +517,19 @@ def test_compressed_files_follow_their_files(project):
     (project.target / "noise.txt.gz").unlink()  # made again, though its file is as it was
     assert changes(project.collect(precompress=["gzip"]))["added"] == ["noise.txt.gz"]
     assert changes(project.collect())["deleted"] == ["noise.txt.gz"]
+
+
+def test_files_are_compressed_side_by_side(project, monkeypatch):
+    both = threading.Barrier(2, timeout=20)
+
+    def pack(data: bytes) -> bytes:
+        both.wait()
+        return data[:9]
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1})
+    monkeypatch.setitem(_django_static_compress.COMPRESSORS, "gzip", lambda: (pack, "1"))
+    project.write({"a.css": BIG, "b.css": BIG.upper()}).collect(precompress=["gzip"])
+    assert {name for name in project.tree() if name.endswith(".gz")} == {"a.css.gz", "b.css.gz"}
 
 
 def test_a_source_that_is_compressed_already_is_left_alone(project):

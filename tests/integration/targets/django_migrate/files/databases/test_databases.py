@@ -176,7 +176,6 @@ class Databases:
         self.assertEqual(self.names(again), ["0002_fails", "0003_rest"], again)
         self.assertLessEqual({"torn_one", "torn_two", "torn_three"}, self.tables(database))
 
-
     # Why a migration that fails may be half done.
     because = "it is not atomic"
 
@@ -233,6 +232,21 @@ class Servers(Databases):
         self.assertEqual(self.names(again), ["0002_desk_number"], again)
         self.assertEqual(self.columns(database, "busy_desk"), ["id", "number"])
 
+    def test_sql_that_depends_on_earlier_steps_is_told_when_it_can_be(self):
+        (database,) = self.make()
+        early = f"    -- SQL cannot be told before the steps before it have run ({self.too_early}"
+        predicted = self.migrate(database, "paired", check=True, _ansible_diff=True)
+        done = self.migrate(database, "paired", _ansible_diff=True, app="paired", migration="0001")
+        foreseen = self.migrate(database, "paired", check=True, _ansible_diff=True)
+        rest = self.migrate(database, "paired", _ansible_diff=True)
+        first, second = predicted["diff"]["after"].split("paired.0002_apart\n")
+        self.assertIn("    CREATE TABLE", first)
+        self.assertTrue(second.startswith(early), second)
+        self.assertEqual(done["diff"]["after"], first)
+        self.assertRegex(rest["diff"]["after"], r"^paired.0002_apart\n    -- .*\n    ALTER TABLE .*paired_pair.* DROP ")
+        self.assertEqual(rest["diff"], foreseen["diff"])
+        self.assertEqual(self.names(rest), ["0002_apart"], rest)
+
     def test_connections_that_fail_are_told_apart(self):
         (database,) = self.make()
         wrong = {"PASSWORD": "not-the-word-of-the-shop"}
@@ -256,6 +270,7 @@ class PostgreSQL(Servers, unittest.TestCase):
     rounds = int(os.environ.get("BANK_ROUNDS", "20"))
     vendor = "postgresql"
     occupy = ("BEGIN", "LOCK TABLE busy_desk IN ACCESS SHARE MODE")
+    too_early = "ValueError: Found wrong number (0) of constraints"
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -308,6 +323,7 @@ class PostgreSQL(Servers, unittest.TestCase):
 class MariaDB(Servers, unittest.TestCase):
     vendor = "mysql"
     occupy = ("LOCK TABLES busy_desk READ",)
+    too_early = """ProgrammingError: (1146, "Table"""
     because = "MariaDB cannot roll back changes of a schema"
 
     @classmethod

@@ -1,4 +1,4 @@
-"""A message of each level that SHOP_MESSAGES names."""
+"""A message of each level that SHOP_MESSAGES names, and one of the databases that are to be checked."""
 
 import os
 
@@ -19,3 +19,10 @@ def messages(app_configs, **kwargs):
         )
         for level in levels
     ]
+
+
+@register(checks.Tags.database)
+def aliases(app_configs, databases, **kwargs):
+    if not os.environ.get("SHOP_ALIASES"):
+        return []
+    return [checks.Info(f"to be checked: {', '.join(databases or ['none'])}", id="catalog.aliases")]

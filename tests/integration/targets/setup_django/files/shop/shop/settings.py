@@ -7,6 +7,7 @@ SHOP_STATIC                         plain (default), manifest, outside, placed, 
 SHOP_STATIC_DIRS                    folders of more static files, separated by commas
 SHOP_PLACE                          folder of the storage "placed"
 SHOP_MESSAGES                       levels of messages of the system checks, see catalog/checks.py
+SHOP_ALIASES                        1 has a system check tell which databases it was given
 SHOP_ADMIN                          1 adds the admin and its static files
 SHOP_APPS                           more apps, separated by commas
 SHOP_MOOD                           what goes wrong, see shop/moods.py
