@@ -171,7 +171,7 @@ options:
     default: 1800
   keep:
     description:
-      - With O(state=pruned), how many finished releases to keep. The live one and the one before it stay in any case.
+      - Finished releases to keep, with O(state=pruned). The live one and the one before it stay in any case.
     type: int
     default: 3
 requirements:

@@ -59,8 +59,8 @@ options:
         default: []
       listen:
         description:
-          - Length of the queue of the app's socket. The kernel's C(net.core.somaxconn) is raised to the longest one,
-            now and in C(/etc/sysctl.d/60-emperor-web.conf), and read back. Left alone unless given.
+          - Connections that may wait at the app's socket. The kernel's C(net.core.somaxconn) is raised to the largest
+            number, now and in C(/etc/sysctl.d/60-emperor-web.conf), and read back. Left alone unless given.
         type: int
       limits:
         description:

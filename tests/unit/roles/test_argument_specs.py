@@ -14,6 +14,8 @@ import pytest
 import yaml
 from ansible_collections.emperor.web.plugins.filter.django_apps import django_apps
 
+from ..numbers import without_unit
+
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 every_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -100,19 +102,9 @@ def test_defaults_are_of_the_documented_type(role):
         assert "default" in about or about.get("required"), f"{name} needs a default, or to be required"
 
 
-# What a number counts, told first.
-UNITS = r"Seconds|Percent|Number of|How many|Processes|Files|Requests|Connections|Finished releases"
-
-
 @every_role
 def test_numbers_say_their_unit(role):
-    def numbers(given: dict) -> Iterator[tuple[str, dict]]:
-        for name, about in given.items():
-            yield from [(name, about)] if about["type"] in ("int", "float") else []
-            yield from numbers(about.get("options", {}))
-
-    told = {name: "".join(about["description"]) for name, about in numbers(options(role))}
-    assert [name for name, text in told.items() if not re.match(UNITS, text)] == []
+    assert without_unit(options(role)) == {}
 
 
 def test_defaults_of_an_app_are_the_documented_ones():

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 from functools import cache
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils import basic
+
+from ...numbers import all_options, without_unit
 
 PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
 NAMES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
@@ -142,3 +145,46 @@ def test_every_module_says_what_it_promises(name):
     assert re.fullmatch(r"\d+\.\d+\.\d+", found["version_added"])
     assert found["short_description"][0].isupper()
     assert not found["short_description"].endswith(".")
+
+
+def sources(name: str) -> list[Path]:
+    """The files of a module: its own, that of its action plugin, and all that they import from the collection."""
+    waiting = [path for kind in ("modules", "action") if (path := PLUGINS / kind / f"{name}.py").exists()]
+    found: list[Path] = []
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.append(path)
+        imported = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        for node in imported:
+            folder = PLUGINS.joinpath(*(node.module or "").removeprefix(PACKAGE).strip(".").split("."))
+            if (node.module or "").startswith(PACKAGE):
+                parts = [folder.with_suffix(".py"), *(folder / f"{given.name}.py" for given in node.names)]
+                waiting += [part for part in parts if part.exists()]
+    return found
+
+
+def asked_for(path: Path) -> set[str]:
+    """Names that code takes out of something: attributes, and texts that are no documentation and no keys it makes."""
+    tree = ast.parse(path.read_text())
+    tree.body = [part for part in tree.body if not (isinstance(part, ast.Assign) and is_text(part.value))]
+    made = {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
+    found = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return found | {node.value for node in ast.walk(tree) if is_text(node) and id(node) not in made}
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_is_used(name, monkeypatch):
+    used = set().union(*map(asked_for, sources(name)))
+    taken = specification(name, monkeypatch)["argument_spec"]
+    assert [option for option, _about in all_options(taken) if option not in used] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_say_their_unit(name):
+    assert without_unit(documentation(name)["options"]) == {}
