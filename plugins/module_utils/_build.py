@@ -41,7 +41,6 @@ from ansible_collections.emperor.web.plugins.module_utils._uwsgi_host import che
 SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 DONE = ".emperor.json"
 PENDING = "pending"
-_PLACEHOLDERS = (".gitkeep", ".keep", ".gitignore")
 
 
 class WantsArchive(Exception):
@@ -247,7 +246,7 @@ class Builder:
             os.mkdir(sources)
             self._export(revision, sources)
             project = _project.find(sources, *(self.options[name] for name in ("project", "settings", "wsgi")))
-            self._hand_over(sources)
+            _source.hand_over(sources, account(self.options["name"]).pw_gid)
             self._check_required_python(sources, project.folder)
             plan, base = self._plan(sources, project.folder)
             venv = os.path.join(self.layout.venvs, plan.key(base))
@@ -305,20 +304,6 @@ class Builder:
             _source.require_archive(path, source)
             yield path
 
-    def _hand_over(self, sources: str) -> None:
-        """Root owns the code, the app's group may read it, nobody else sees it."""
-        group = account(self.options["name"]).pw_gid
-        for parent, folders, names in os.walk(sources):
-            os.chown(parent, 0, group)
-            os.chmod(parent, 0o750)
-            if not folders and len(names) == 1 and names[0] in _PLACEHOLDERS:
-                os.unlink(os.path.join(parent, names.pop()))  # Git cannot hold the empty folder that is meant
-            for name in names:
-                path = os.path.join(parent, name)
-                os.chown(path, 0, group, follow_symlinks=False)
-                if not os.path.islink(path):
-                    os.chmod(path, 0o750 if os.stat(path).st_mode & 0o100 else 0o640)
-
     def _check_required_python(self, sources: str, project: str) -> None:
         has = _virtualenv.python_version(self.options["python"])
         for folder in (project, "."):
@@ -327,16 +312,7 @@ class Builder:
                 raise SourceError(self._other_python(f"Python {wanted} (requires-python in its pyproject.toml)", has))
 
     def _plan(self, sources: str, project: str) -> tuple[_virtualenv.Plan, str]:
-        given, base = self.options["requirements"], sources
-        beside = os.path.join(sources, project)
-        if not given:
-            try:
-                requirements = _virtualenv.choose_requirements(beside, None)
-                base = beside
-            except SourceError:
-                requirements = _virtualenv.choose_requirements(sources, None)
-        else:
-            requirements = _virtualenv.choose_requirements(sources, given)
+        requirements, base = _virtualenv.find_requirements(sources, project, self.options["requirements"])
         plan = _virtualenv.Plan(
             installer=self.options["installer"],
             requirements=requirements,
@@ -347,7 +323,7 @@ class Builder:
             environment=self.network | {"HOME": self._cache, "UV_CACHE_DIR": os.path.join(self._cache, "uv")},
             timeout=self.options["timeout"],
         )
-        return plan, os.path.normpath(base)
+        return plan, base
 
     def _uv(self) -> str:
         if self.options["uv"] or self.options["installer"] != "uv":

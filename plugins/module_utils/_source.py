@@ -25,6 +25,7 @@ IGNORED = (
     ".git", ".hg", ".svn", ".venv", "venv", ".env", ".tox", ".nox", "node_modules", "__pycache__", "*.pyc",
     ".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store", "*.sqlite3", "*.sqlite3-wal", "*.sqlite3-shm",
 )  # fmt: skip
+_PLACEHOLDERS = (".gitkeep", ".keep", ".gitignore")
 
 
 class SourceError(Exception):
@@ -190,6 +191,20 @@ def _unpack_zip(archive: str, target: str) -> None:
                 with bundle.open(member) as data:
                     _write(path, data.read, executable=bool(mode & 0o100))
     _check_links(target)
+
+
+def hand_over(sources: str, group: int) -> None:
+    """Root owns the code, the app's group may read it, nobody else sees it."""
+    for parent, folders, names in os.walk(sources):
+        os.chown(parent, 0, group)
+        os.chmod(parent, 0o750)
+        if not folders and len(names) == 1 and names[0] in _PLACEHOLDERS:
+            os.unlink(os.path.join(parent, names.pop()))  # Git cannot hold the empty folder that is meant
+        for name in names:
+            path = os.path.join(parent, name)
+            os.chown(path, 0, group, follow_symlinks=False)
+            if not os.path.islink(path):
+                os.chmod(path, 0o750 if os.stat(path).st_mode & 0o100 else 0o640)
 
 
 def _inside(target: str, name: str) -> str:

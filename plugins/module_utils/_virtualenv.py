@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import hashlib
@@ -101,6 +102,15 @@ def choose_requirements(folder: str, given: str | None) -> str:
         f"nothing in the sources says what they need: none of {', '.join(CANDIDATES)}; "
         f"add one that lists Django, or give requirements, its path"
     )
+
+
+def find_requirements(sources: str, project: str, given: str | None) -> tuple[str, str]:
+    """The file with the requirements, and the folder it is relative to: beside C(manage.py), else the top one."""
+    beside = os.path.join(sources, project)
+    if not given:
+        with contextlib.suppress(SourceError):
+            return choose_requirements(beside, None), os.path.normpath(beside)
+    return choose_requirements(sources, given), os.path.normpath(sources)
 
 
 def _has_project_table(path: str) -> bool:
