@@ -40,7 +40,7 @@ def ratio(ours: list[float], theirs: list[float]) -> dict[str, float] | None:
     """The spread of the ratios of rounds; of a way itself it is none."""
     if ours is theirs or not ours:
         return None
-    return spread([one / other for one, other in zip(ours, theirs)])
+    return spread([one / other for one, other in zip(ours, theirs, strict=True)])
 
 
 def table(found: dict[str, dict[str, dict[str, Any]]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def steps(times: list[dict[str, Any]]) -> list[dict[str, Any]]:
     A worker's processor time counts when Ansible notices its end, which can be in the task after it.
     """
     found = []
-    for this, following in zip(times, times[1:]):
+    for this, following in pairwise(times):
         wall = following["at"] - this["at"]
         controller = following["controller"] - this["controller"]
         known = this["target"] is not None

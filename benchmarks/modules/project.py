@@ -141,7 +141,7 @@ def write_migrations(app: Path, label: str, count: int) -> None:
     """Write migrations one after another, and the models that they end in."""
     models: list[Model] = []
     previous = ""
-    for number, (name, operation) in zip(range(1, count + 1), operations(label, models)):
+    for number, (name, operation) in zip(range(1, count + 1), operations(label, models), strict=False):
         name = f"{number:04}_{name}"
         needs = f'("{label}", "{previous}")' if previous else '("auth", "0001_initial")'
         write(

@@ -122,7 +122,7 @@ def race(count: int, payloads: list[str]) -> dict:
     for number in range(count):
         processes = [start(payload) for payload in payloads]
         said = [process.communicate()[0] for process in processes]
-        result["problems"] += [text for process, text in zip(processes, said) if process.returncode]
+        result["problems"] += [text for process, text in zip(processes, said, strict=True) if process.returncode]
         found = settled("A", 1)
         result["won"].append(found)
         if found not in ("A", "B") or not valid() or leftovers():

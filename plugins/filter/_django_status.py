@@ -98,16 +98,12 @@ def pending(found: dict[str, Any]) -> str:
     if not found:
         return "not asked"
     if "plan" not in found:
-        return f"cannot be asked: {first_line(found.get('msg', ''))}"
+        first_line = str(found.get("msg", "")).strip().partition("\n")[0]
+        return f"cannot be asked: {first_line}"
     said = [f"{len(found['plan'])} pending"]
     if found.get("unknown"):
         said.append(f"{len(found['unknown'])} applied that the live release does not have")
     return ", ".join(said)
-
-
-def first_line(text: str) -> str:
-    """The start of a message."""
-    return str(text).strip().partition("\n")[0]
 
 
 def vassal(found: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ def finish_report(job: dict, work: Work) -> dict:
     """The report, with the SQL of each step if somebody wants to see it."""
     report = work.report()
     if job["diff"] and not job["fake"]:
-        for entry, sql in zip(report["plan"], sql_of(work)):
+        for entry, sql in zip(report["plan"], sql_of(work), strict=True):
             entry["sql"] = sql
     return report
 

@@ -202,13 +202,14 @@ def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
     properties += ",MemoryMax,MemorySwapMax"
     shown = _call("systemctl", "show", f"--property={properties}", *units)
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")]
-    return dict(zip(units, blocks))
+    return dict(zip(units, blocks, strict=False))  # of no units systemctl shows its own block
 
 
 def run_units(units: list[str], dry_run: bool, *, reload: bool) -> list[str]:
     """Have the units run, now and at boot; what was done, in words. One that runs already is never restarted."""
     states = unit_states(units)
-    if not dry_run and (reload or any(_stale(state) for state in states.values())):
+    stale = any(state["NeedDaemonReload"] == "yes" or state["LoadState"] != "loaded" for state in states.values())
+    if not dry_run and (reload or stale):
         _call("systemctl", "daemon-reload")
         states = unit_states(units)
     if not dry_run and any(state["LoadState"] != "loaded" for state in states.values()):
@@ -261,10 +262,6 @@ def wait_for_web_server() -> None:
 def _ending_workers() -> list[str]:
     titles = {number: read_text(f"/proc/{number}/cmdline") for number in os.listdir("/proc") if number.isdigit()}
     return [number for number, title in titles.items() if (title or "").startswith(_ENDING)]
-
-
-def _stale(state: dict[str, str]) -> bool:
-    return state["NeedDaemonReload"] == "yes" or state["LoadState"] != "loaded"
 
 
 def _start(units: list[str]) -> None:

@@ -205,7 +205,7 @@ class Health:
 
     def notice_the_end(self, what: str) -> None:
         # The Emperor forgets the deaths at the start of a vassal that has served since.
-        if any(now > then for now, then in zip(self.vassals.deaths(self.release), self.deaths)):
+        if any(now > then for now, then in zip(self.vassals.deaths(self.release), self.deaths, strict=True)):
             self.fail(what)
         if not os.path.exists(self.vassals.ini(self.release)):
             raise SwitchError(

@@ -45,7 +45,7 @@ def problem_of(links: list[dict[str, Any]]) -> str:
             if not os.path.isabs(link[key]):
                 return f"{key} {link[key]!r} has to be absolute"
     paths = [os.path.normpath(link["path"]) for link in links]
-    twice = [link["name"] or path for link, path in zip(links, paths) if paths.count(path) > 1]
+    twice = [link["name"] or path for link, path in zip(links, paths, strict=True) if paths.count(path) > 1]
     if twice:
         return f"{' and '.join(twice)} are the same folder; each needs one of its own"
     return "; ".join(filter(None, map(obstacle, links)))

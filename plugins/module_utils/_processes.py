@@ -78,7 +78,7 @@ def states_of(units: list[str]) -> dict[str, dict[str, str]]:
         dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         for block in outcome.stdout.strip().split("\n\n")
     ]
-    return dict(zip(units, blocks))
+    return dict(zip(units, blocks, strict=True))
 
 
 def check_schedules(schedules: list[str]) -> None:

@@ -158,7 +158,7 @@ class Removal:
         for kind, option in (("shm", "--shmem-id"), ("sem", "--semaphore-id"), ("msg", "--queue-id")):
             header, *rows = (read_text(f"/proc/sysvipc/{kind}") or "\n").splitlines()
             for row in rows:
-                entry = dict(zip(header.split(), row.split()))
+                entry = dict(zip(header.split(), row.split(), strict=True))
                 if entry["uid"] == str(user.pw_uid):
                     run(["ipcrm", option, entry[f"{kind}id"]], timeout=20)
         for name in os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []:

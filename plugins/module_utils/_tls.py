@@ -16,6 +16,7 @@ import ssl
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from ansible_collections.emperor.web.plugins.module_utils._files import ensure_directory, read_text, write_atomic
@@ -135,7 +136,7 @@ def check_pair(certificate: str, private_key: str, domains: list[str]) -> list[s
 def check_chain(chain: list[str]) -> None:
     """Refuse a chain in which one certificate is not signed by the next."""
     with tempfile.TemporaryDirectory(prefix="emperor-tls-") as folder:
-        for number, (child, parent) in enumerate(zip(chain, chain[1:]), 1):
+        for number, (child, parent) in enumerate(pairwise(chain), 1):
             issuer = os.path.join(folder, "issuer.pem")
             write_atomic(issuer, parent)
             checks = ["verify", "-partial_chain", "-no_check_time", "-trusted", issuer]

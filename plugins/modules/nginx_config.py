@@ -254,7 +254,11 @@ def header(path: str, state: State, other: State) -> str:
     if state.link is not None:
         return f"{path} -> {state.link}"
     rights, others = ((f"{it.mode:04o}", "{}:{}".format(*it.owner)) for it in (state, other))
-    shown = [one for one, another in zip(rights, others) if one != another] if other and other.link is None else []
+    shown = (
+        [one for one, another in zip(rights, others, strict=True) if one != another]
+        if other and other.link is None
+        else []
+    )
     return f"{path} ({' '.join(shown)})" if shown else path
 
 

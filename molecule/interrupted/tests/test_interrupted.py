@@ -308,7 +308,7 @@ class Interruption:
 
     def while_retiring(self, old: str) -> None:
         """The old vassal is stopped by a signal, so that it does not end when it is told to."""
-        masters = dict(zip(*[iter(host_python(VASSALS))] * 2))
+        masters = dict(zip(*[iter(host_python(VASSALS))] * 2, strict=True))
         on_host("sh", "-c", f"kill -STOP {masters[old]}")
         run = self.deploy(self.version)
         vassals = partial(on_host, "ls", "/etc/uwsgi/emperor/guestbook")

@@ -345,7 +345,7 @@ def of_side(side: str) -> list[dict]:
         contents = (upstream, server) if side == "A" else (server, upstream)
         files += [
             {"path": f"conf.d/k{number}-{part}.conf", "content": content}
-            for part, content in zip(("one", "two"), contents)
+            for part, content in zip(("one", "two"), contents, strict=True)
         ]
     return files
 

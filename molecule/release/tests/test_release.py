@@ -57,7 +57,7 @@ class Run:
         """From when to when which release was the live one, as the link itself showed."""
         links = self.summary["links"]
         ends = [moment for moment, _name in links[1:]] + [float("inf")]
-        return [(began, ended, name) for (began, name), ended in zip(links, ends)]
+        return [(began, ended, name) for (began, name), ended in zip(links, ends, strict=True)]
 
 
 def deploy(number: int, kind: str) -> Release:

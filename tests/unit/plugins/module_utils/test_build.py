@@ -425,7 +425,7 @@ RELEASES = [f"{number}{number}aaaaaa-00000000" for number in range(5)]
 def finished(app, *revisions: str) -> None:
     """Finished releases: two share an environment, each has static files of its own, and the first ones were live."""
     layout = app.builder().layout
-    for number, (name, revision) in enumerate(zip(RELEASES, revisions)):
+    for number, (name, revision) in enumerate(zip(RELEASES, revisions, strict=True)):
         venv = app.root / "venvs" / f"venv-{number // 2}"
         venv.mkdir(parents=True, exist_ok=True)
         fields = dict.fromkeys(["version", "source", "settings", "wsgi", "requirements", "python"], "x")

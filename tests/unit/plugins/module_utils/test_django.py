@@ -116,7 +116,7 @@ def test_the_program_carries_the_files_that_are_imported():
     call = program({"action": "check"}, parts).rstrip().split("\n")[-1]
     got = []
     exec(call, {"main": lambda *given: got.extend(given), "json": json})
-    assert got[1] == dict(zip(parts, map(inspect.getsource, (_django_migration_guard, _django_check))))
+    assert got[1] == dict(zip(parts, map(inspect.getsource, (_django_migration_guard, _django_check)), strict=True))
 
 
 # Asking an interpreter.

@@ -122,7 +122,7 @@ class Emperor:
             (length,) = struct.unpack("<H", body[:2])
             parts.append(body[2 : 2 + length].decode())
             body = body[2 + length :]
-        self.asked.append((name, dict(zip(parts[::2], parts[1::2]))))
+        self.asked.append((name, dict(zip(parts[::2], parts[1::2], strict=True))))
         status = self.behaviour.get(name, 200)
         if isinstance(status, list):
             status = status.pop(0) if len(status) > 1 else status[0]

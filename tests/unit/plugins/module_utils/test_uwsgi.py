@@ -190,7 +190,7 @@ def request_of(connection) -> dict[str, str]:
         (length,) = struct.unpack("<H", body[:2])
         parts.append(body[2 : 2 + length].decode())
         body = body[2 + length :]
-    return dict(zip(parts[::2], parts[1::2]))
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 @pytest.fixture

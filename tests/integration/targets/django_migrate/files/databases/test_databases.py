@@ -388,7 +388,7 @@ def main() -> int:
         subprocess.Popen([*argv, f"test_databases.{kind}"], cwd=HERE, text=True, stderr=subprocess.PIPE)
         for kind in kinds
     ]
-    for kind, process in zip(kinds, running):
+    for kind, process in zip(kinds, running, strict=True):
         print(kind, process.communicate()[1], flush=True)
     return max(abs(process.returncode) for process in running)
 
