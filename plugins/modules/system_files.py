@@ -30,13 +30,18 @@ options:
         type: path
         required: true
       content:
-        description: Content of the file. It is shown in the diff, so it is no place for a secret.
+        description:
+          - Content of the file; required unless it is to go. It is shown in the diff, so it is no place for a secret.
         type: str
-        required: true
       mode:
         description: Permissions, in octal and quoted.
         type: str
         default: "0644"
+      state:
+        description: Whether the file is to be there.
+        type: str
+        choices: [present, absent]
+        default: present
   reload:
     description: Command to run when a file was changed, V(systemctl daemon-reload) for units.
     type: str
@@ -61,6 +66,12 @@ EXAMPLES = r"""
       - path: /etc/sysctl.d/50-queue.conf
         content: |
           net.core.somaxconn = 4096
+
+- name: Open a site again
+  emperor.web.system_files:
+    files:
+      - path: /srv/www/closed
+        state: absent
 
 - name: Show what would be changed
   emperor.web.system_files:
@@ -93,9 +104,11 @@ ARGUMENTS = {
         "required": True,
         "options": {
             "path": {"type": "path", "required": True},
-            "content": {"type": "str", "required": True},
+            "content": {"type": "str"},
             "mode": {"type": "str", "default": "0644"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
+        "required_if": [("state", "present", ("content",))],
     },
     "reload": {"type": "str", "default": ""},
 }
@@ -114,7 +127,9 @@ def problem_of(files: list[dict[str, str]]) -> str:
 
 
 def is_right(file: dict[str, str], owner: int) -> bool:
-    """Whether a file is a plain one with this content, these permissions and this owner."""
+    """Whether a file is a plain one with this content, these permissions and this owner; or gone, if it is to go."""
+    if file["state"] == "absent":
+        return not os.path.lexists(file["path"])
     try:
         state = os.lstat(file["path"])
     except (FileNotFoundError, NotADirectoryError):
@@ -126,7 +141,10 @@ def is_right(file: dict[str, str], owner: int) -> bool:
 
 
 def write(file: dict[str, str], owner: int) -> None:
-    """Put a file in its place."""
+    """Put a file in its place, or take it away."""
+    if file["state"] == "absent":
+        os.unlink(file["path"])
+        return
     install(file["path"], file["content"], mode=int(file["mode"], 8), owner=owner)
 
 
@@ -141,9 +159,9 @@ def main() -> None:
         diff = [
             {
                 "before_header": file["path"],
-                "after_header": f"{file['path']} ({file['mode']})",
+                "after_header": f"{file['path']} ({file['mode'] if file['state'] == 'present' else 'absent'})",
                 "before": read_text(file["path"]) or "",
-                "after": file["content"],
+                "after": file["content"] if file["state"] == "present" else "",
             }
             for file in wrong
         ]

@@ -8,11 +8,12 @@ import os
 import stat
 
 import pytest
+from ansible_collections.emperor.web.plugins.modules import system_files
 from ansible_collections.emperor.web.plugins.modules.system_files import is_right, problem_of, write
 
 
 def file(path, content="text\n", mode="0644"):
-    return {"path": str(path), "content": content, "mode": mode}
+    return {"path": str(path), "content": content, "mode": mode, "state": "present"}
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,23 @@ def test_drift_is_found_and_mended(tmp_path, drift):
     assert not is_right(wanted, os.geteuid())
     write(wanted, os.geteuid())
     assert is_right(wanted, os.geteuid()) and not path.is_symlink()
+
+
+@pytest.mark.parametrize("leads_nowhere", [False, True])
+def test_a_file_is_taken_away(run_module, tmp_path, leads_nowhere):
+    path, reloaded = tmp_path / "closed", tmp_path / "reloaded"
+    if leads_nowhere:
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        path.write_text("closed\n")
+    arguments = {"files": [{"path": str(path), "state": "absent"}], "reload": f"touch {reloaded}"}
+    foreseen = run_module(system_files, arguments, check=True)
+    assert foreseen["files"] == [str(path)] and os.path.lexists(path) and not reloaded.exists()
+    assert foreseen["diff"][0]["after_header"].endswith("(absent)") and foreseen["diff"][0]["after"] == ""
+    assert run_module(system_files, arguments)["files"] == [str(path)]
+    assert not os.path.lexists(path) and reloaded.exists()
+    assert run_module(system_files, arguments)["changed"] is False
+
+
+def test_content_is_wanted_of_a_file_that_is_to_be_there(run_module, tmp_path):
+    assert "content" in run_module(system_files, {"files": [{"path": str(tmp_path / "a")}]})["msg"]
