@@ -165,6 +165,13 @@ issued:
   type: list
   elements: str
   sample: [shop]
+nginx:
+  description:
+    - What C(nginx -V) says on the host; C(openssl) is the version that Nginx runs with, C(http3) tells whether it is
+      built with HTTP/3. Empty texts and false where there is no Nginx.
+  returned: success
+  type: dict
+  sample: {version: 1.26.3, openssl: "3.5", http3: true}
 removed:
   description: Names of O(absent) whose certificate was removed, or would be in check mode.
   returned: success
@@ -173,10 +180,12 @@ removed:
   sample: [blog]
 """
 
+import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error
+from ansible_collections.emperor.web.plugins.module_utils._process import run
 from ansible_collections.emperor.web.plugins.module_utils._tls import Certificate, Timer, TlsError, day
 from ansible_collections.emperor.web.plugins.module_utils._tls_absent import Absent
 
@@ -193,6 +202,16 @@ def entry(certificate: Certificate) -> dict:
     found = certificate.facts()
     known = {"not_after": day(found.not_after), "fingerprint": found.fingerprint} if found else {}
     return {"certificate": certificate.place.certificate, "private_key": certificate.place.private_key, **known}
+
+
+def built(said: str) -> dict[str, str | bool]:
+    """What nginx -V says, as far as it decides how TLS is written."""
+    version, openssl = re.search(r"nginx/([0-9.]+)", said), re.findall(r"OpenSSL ([0-9]+\.[0-9]+)", said)
+    return {
+        "version": version.group(1) if version else "",
+        "openssl": openssl[-1] if openssl else "",
+        "http3": "--with-http_v3_module" in said,
+    }
 
 
 def make(due: list[Certificate]) -> tuple[list[str], list[str]]:
@@ -255,12 +274,13 @@ def main() -> None:
     given = module.params
     wanted = [Certificate(options, given) for options in given["certificates"]]
     removed = remove(module)
+    nginx = built(run(["nginx", "-V"], timeout=60).stderr)
     if not shutil.which("openssl"):
         if not module.check_mode:
             module.fail_json(msg="openssl is not installed on the host; install the package openssl")
         module.warn("openssl is not installed yet, so the certificates could not be checked")
         names = [each.name for each in wanted if given["issue"] or each.mode != "acme"]
-        module.exit_json(changed=bool(names or removed), issued=names, removed=removed, certificates={})
+        module.exit_json(changed=bool(names or removed), issued=names, removed=removed, certificates={}, nginx=nginx)
     for each in wanted:
         try:
             each.check()
@@ -284,6 +304,7 @@ def main() -> None:
         issued=issued,
         removed=removed,
         certificates={each.name: entry(each) for each in wanted if each.usable()},
+        nginx=nginx,
         diff={"before": "", "after": "".join(f"{change}\n" for change in changes)} if changes else {},
     )
 

@@ -320,3 +320,23 @@ Ask for help or search for solutions at https://community.example.com.
     assert explained(said) == "a.example.com; DNS problem: NXDOMAIN looking up A for a.example.com"
     refused = "Saving debug log to x\nAn unexpected error occurred:\nConnection refused\nAsk for help"
     assert explained(refused) == "An unexpected error occurred: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        (
+            "nginx version: nginx/1.26.3\n"
+            "built with OpenSSL 3.4.0 22 Oct 2024 (running with OpenSSL 3.5.1 1 Jul 2025)\n"
+            "configure arguments: --with-http_v2_module --with-http_v3_module\n",
+            {"version": "1.26.3", "openssl": "3.5", "http3": True},
+        ),
+        (
+            "nginx version: nginx/1.18.0 (Ubuntu)\nbuilt with OpenSSL 3.0.2 15 Mar 2022\nTLS SNI support enabled\n",
+            {"version": "1.18.0", "openssl": "3.0", "http3": False},
+        ),
+        ("nginx does not exist, or cannot be run", {"version": "", "openssl": "", "http3": False}),
+    ],
+)
+def test_what_nginx_is_built_with_is_told(said, known):
+    assert tls_certificates.built(said) == known
