@@ -21,8 +21,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -194,7 +195,8 @@ def bootstrap_pip() -> None:
 def integration(run: Run) -> str:
     tool = both_tools(run)[-1]
     have_databases(run)
-    out = call(run, "ansible-playbook", "tests/integration/run.yml", tools=tool)
+    with as_documented("integration") as compare:
+        out = call(run, "ansible-playbook", "tests/integration/run.yml", tools=tool, **compare)
     what, missing = integrated(out)
     for part, reason in missing.items():
         record(run, f"integration {part}", "skipped", 0, reason)
@@ -219,6 +221,21 @@ def benchmarks(run: Run) -> str:
     """That the comparison still runs, and both sides do the same work; the figures of so small a run say nothing."""
     call(run, sys.executable, "benchmarks/modules/run.py", "--smoke", "--output", str(LOGS / "modules.json"))
     return "benchmarks/modules"
+
+
+@contextmanager
+def as_documented(name: str) -> Iterator[dict[str, str]]:
+    """Variables by which Ansible compares what our modules return with what ansible-doc shows; what differs fails."""
+    found = LOGS / f"{name}-unlike-documented.log"
+    found.unlink(missing_ok=True)
+    yield {
+        "ANSIBLE_CALLBACK_PLUGINS": str(lab.ROOT / "tests/callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "documented",
+        "EMPEROR_UNLIKE_DOCUMENTED": str(found),
+    }
+    if found.exists():
+        lines = sorted(set(found.read_text().splitlines()))
+        raise Failed("what modules return is not as RETURN of the module shows it:\n" + "\n".join(lines))
 
 
 def have_databases(run: Run) -> None:
@@ -321,19 +338,11 @@ def scenario(run: Run, name: str, image: str, **variables: str) -> tuple[float, 
     started = time.monotonic()
     host = f"emperor-{name}-{re.sub('[^a-z0-9]+', '-', image)}"
     newer = run.newer_tools if image in NEEDS_NEWER_CORE else None
+    variables |= {"EMPEROR_IMAGE": image, "EMPEROR_HOST": host}
+    variables |= {"MOLECULE_EPHEMERAL_DIRECTORY": str(lab.CACHE / "molecule" / host)}
     try:
-        out = call(
-            run,
-            "molecule",
-            "test",
-            "--scenario-name",
-            name,
-            tools=newer,
-            EMPEROR_IMAGE=image,
-            EMPEROR_HOST=host,
-            MOLECULE_EPHEMERAL_DIRECTORY=str(lab.CACHE / "molecule" / host),
-            **variables,
-        )
+        with as_documented(host) as compare:
+            out = call(run, "molecule", "test", "--scenario-name", name, tools=newer, **variables, **compare)
     except Failed as failure:
         (LOGS / f"{host}.log").write_text(str(failure))
         raise

@@ -217,7 +217,12 @@ unapplied:
   returned: success or a migration failed
   type: list
   elements: dict
-  sample: []
+  sample:
+    - app: articles
+      name: 0005_article_summary
+      backwards: true
+      seconds: 0.008
+      fake: false
 tables:
   description: With O(run_syncdb), the tables of apps without migrations that were made, or would be in check mode.
   returned: success

@@ -111,6 +111,11 @@ def columns(host) -> str:
     return host.check_output("guestbook-manage shell -v 0 -c %s", f"{code}c.cursor(), 'entries_entry')])")
 
 
+def labels(status: str) -> list[str]:
+    """What the lines of an app begin with."""
+    return re.findall(r"^  (\w+) ", status, re.MULTILINE)
+
+
 @pytest.fixture(autouse=True)
 def no_lock_is_left(host):
     """Each run gives it back, a good one and one that fails."""
@@ -155,6 +160,8 @@ def test_status_shows_what_is_live_and_changes_nothing(host, play, ids):
         rf"vassals +{ids['v2']}: 4 wo",
     ):
         assert re.search(part, text), text
+    sample = re.search(r"```\n(shop  shop\.example\.com\n.+?)```", DOCS, re.DOTALL).group(1)
+    assert labels(text) == labels(sample), "the page shows what people see"
 
 
 def test_status_shows_an_app_whose_database_is_gone(host, play, ids):
