@@ -191,11 +191,11 @@ served:
   type: str
   sample: 3f2a9c1b-7d04e6aa
 seconds:
-  description: Seconds that each step took.
+  description: Seconds that each step took; steps that were not taken are left out.
   returned: outside check mode, also on failure
   type: dict
   sample:
-    {preflight: 0.01, start: 2.1, settle: 6.01, publish: 0.1, switch: 0.001, confirm: 0.01, probation: 0, retire: 1.02}
+    {preflight: 0.01, start: 2.1, settle: 6.01, publish: 0.1, switch: 0.001, confirm: 0.01, probation: 0.0, retire: 1.0}
 step:
   description: Step that failed, one of those in RV(seconds).
   returned: on failure
