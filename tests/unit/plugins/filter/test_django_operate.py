@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.emperor.web.plugins.filter._django_choose import django_choose
 from ansible_collections.emperor.web.plugins.filter._django_rollback import django_rollback
 from ansible_collections.emperor.web.plugins.filter._django_status import django_status
 from ansible_collections.emperor.web.plugins.filter.django_apps import django_apps
+from ansible_collections.emperor.web.plugins.modules import django_release_info
 
 NAMES = ["shop", "blog"]
 
@@ -144,6 +148,17 @@ def test_status():
 )
 def test_what_is_unusual_is_shown(changes, asked, label, text):
     assert shown(changes, asked)[label] == text
+
+
+def test_the_page_shows_what_people_see():
+    """What is shown of the samples that ansible-doc has is, word for word, the block in docs/releases.md."""
+    parts = yaml.safe_load(django_release_info.RETURN)["apps"]["contains"]
+    app = {name: about["sample"] for name, about in parts.items()} | {"processes": [], "timers": []}
+    before = app["releases"][0] | {"release": app["previous"], "version": "v1.4.1", "live": False}
+    app |= {"releases": [*app["releases"], before], "vassals": [app["vassals"][0] | {"busy": 0}]}
+    lines = django_status([app], {"shop": ["shop.example.com"]}, [{"app": "shop", "plan": []}])
+    page = (Path(__file__).resolve().parents[4] / "docs/releases.md").read_text()
+    assert "```\n" + "\n".join(lines) + "\n```\n" in page
 
 
 def test_an_app_that_was_never_deployed():
