@@ -334,7 +334,7 @@ def load(run: Run) -> str:
 
 
 def scenario(run: Run, name: str, image: str, **variables: str) -> tuple[float, str]:
-    """One scenario of Molecule on a host of its own; its seconds, and how many tests passed."""
+    """One scenario of Molecule on a host of its own; its seconds, and how many tests passed and were skipped."""
     started = time.monotonic()
     host = f"emperor-{name}-{re.sub('[^a-z0-9]+', '-', image)}"
     newer = run.newer_tools if image in NEEDS_NEWER_CORE else None
@@ -347,7 +347,7 @@ def scenario(run: Run, name: str, image: str, **variables: str) -> tuple[float, 
         (LOGS / f"{host}.log").write_text(str(failure))
         raise
     (LOGS / f"{host}.log").write_text(out)
-    return time.monotonic() - started, f"{passed(out)} passed"
+    return time.monotonic() - started, outcome(out)
 
 
 def demo(run: Run) -> str:
@@ -428,11 +428,25 @@ SIDE_BY_SIDE = ("types", "yaml", "lint", "docs", "site", "galaxy", "sanity")
 
 def passed(out: str) -> int:
     """The number of tests that pytest says have passed; none at all is a failure."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
-    counts = [int(count) for count in re.findall(r"(\d+) passed", plain)]
+    counts = counted("passed", out)
     if not counts:
-        raise Failed(f"no test ran:\n{plain[-4000:]}")
+        raise Failed(f"no test ran:\n{without_colours(out)[-4000:]}")
     return sum(counts)
+
+
+def outcome(out: str) -> str:
+    """How many tests pytest says have passed, and how many it left out, which nobody would see otherwise."""
+    skipped = sum(counted("skipped", out))
+    return f"{passed(out)} passed" + (f", {skipped} skipped" if skipped else "")
+
+
+def counted(word: str, out: str) -> list[int]:
+    """The numbers that pytest gives before a word; Ansible gives them after it, as in changed=9 skipped=12."""
+    return [int(count) for count in re.findall(rf"(\d+) {word}\b(?!=)", without_colours(out))]
+
+
+def without_colours(out: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", out)
 
 
 def jobs() -> int:

@@ -115,3 +115,22 @@ def test_a_core_that_cannot_be_had_is_told(monkeypatch, newer, lacking):
     stages.tools(run)
     expected = [(f"tools {which} ansible-core", "skipped") for which in lacking]
     assert [result[:2] for result in run.results] == expected
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("===== 22 passed in 3.10s =====", "22 passed"),
+        ("\x1b[32m== \x1b[1m22 passed\x1b[0m, \x1b[33m1 skipped\x1b[0m in 3.10s ==", "22 passed, 1 skipped"),
+        ("server : ok=41 changed=9 skipped=12\n===== 3 passed, 2 deselected in 1s =====", "3 passed"),
+        ("===== 1 passed, 2 skipped in 1s =====\n===== 2 passed, 1 skipped in 1s =====", "3 passed, 3 skipped"),
+    ],
+)
+def test_outcome_of_a_scenario(out, told):
+    assert stages.outcome(out) == told
+
+
+@pytest.mark.parametrize("out", ["", "===== no tests ran in 0.01s =====", "===== 2 skipped in 0.01s ====="])
+def test_scenario_in_which_nothing_passed_has_failed(out):
+    with pytest.raises(stages.Failed, match="no test ran"):
+        stages.outcome(out)
