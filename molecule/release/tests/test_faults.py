@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import HOST
-from test_release import deploy
+from test_release import QUIET, deploy
 from visitors import LINK, Visitors
 
 SERVICE = "uwsgi-emperor@probe"
@@ -85,6 +85,10 @@ def restore_neighbour(host) -> None:
 
 
 APT = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --reinstall"
+PROMISED = {  # what a quiet machine has to keep to; the seconds are those from the first to the last that is lost
+    "kill -9 of the vassal's master": {"lost": 10},
+    "kill -9 of the Emperor": {"seconds": 3},
+}
 # What is done, how many requests it may cost, and how to clear away. Where something has to start again, the bound is
 # several times what a quiet machine loses (docs/performance.md): on a busy one each start takes its time.
 FAULTS = {
@@ -118,6 +122,9 @@ def test_lost_requests(host, name):
         f"| {visitors.summary['retried']} | {visitors.summary['errors']}"
     )
     assert len(failed) <= allowed, visitors.summary["errors"]
+    found = {"lost": len(failed), "seconds": gap}
+    for what, bound in PROMISED.get(name, {}).items():
+        assert not QUIET or found[what] <= bound, visitors.summary["errors"]
     assert {record.release for record in visitors.records if not record.failed} == {release}
     last = [record for record in visitors.records if record.start > at + AFTER - 3]
     assert last and not any(record.failed for record in last), "the site is whole again"
