@@ -5,17 +5,21 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 HOST = os.environ.get("EMPEROR_HOST", "emperor-test")
+PATIENCE = 300
 
 
 def pytest_report_header() -> str:
@@ -136,6 +140,116 @@ class Visitors:
             thread.join()
         assert self.asked > 10
         assert self.odd == [], f"of {self.asked}"
+
+
+class Prober(threading.Thread):
+    """A visitor of the example who comes back again and again, and notes which release answered.
+
+    One page has a query and a template behind it, the other one has neither: an app that lost its database or its
+    files answers the second as if nothing were wrong.
+    """
+
+    PAGES = ("/release", "/")
+
+    def __init__(self, site: Site, pause: float = 0.07) -> None:
+        super().__init__(daemon=True)
+        self.site, self.pause = site, pause
+        self.answers: list[tuple[int, str]] = []
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            for path in self.PAGES:
+                self.answers.append(self._ask(path))
+                self.over.wait(self.pause)
+
+    def _ask(self, path: str) -> tuple[int, str]:
+        """Status and release, and what was said in place of it where the answer is no good one."""
+        try:
+            answer = self.site.get(path)
+            told = r'"release": "([^"]+)"' if path == "/release" else r"Release <code>([^<]+)</code>"
+            found = re.search(told, answer.text)
+            good = answer.status == 200 and found
+            return answer.status, found.group(1) if good else f"{path}: {answer.text[:80]}"
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return 0, f"{path}: {error!r}"
+
+    def since(self, number: int) -> set[tuple[int, str]]:
+        """Every kind of answer since there were so many, with one of each page that was asked for just now."""
+        enough = len(self.answers) + len(self.PAGES) + 1
+        while len(self.answers) < enough:
+            time.sleep(0.05)
+        return set(self.answers[number:])
+
+    def __enter__(self) -> Prober:
+        self.start()
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self.over.set()
+        self.join()
+
+
+def post_entry(site: Site, message: str, name: str, content: bytes) -> Answer:
+    """Sign the example, with a file of that name."""
+    page = site.get("/")
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text).group(1)
+    parts = [("csrfmiddlewaretoken", token), ("name", "Molecule"), ("message", message), ("email", "")]
+    body = b"".join(
+        f'--border\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode() for key, value in parts
+    )
+    body += f'--border\r\nContent-Disposition: form-data; name="attachment"; filename="{name}"\r\n'.encode()
+    body += b"Content-Type: text/plain\r\n\r\n" + content + b"\r\n--border--\r\n"
+    return site.request(
+        "POST",
+        "/",
+        body,
+        Content_Type="multipart/form-data; boundary=border",
+        Cookie=page.headers["Set-Cookie"].partition(";")[0],
+        Referer=f"http://{site.domain}/",
+    )
+
+
+def servers(host, app: str) -> dict[str, str]:
+    """The processes that a reload of Nginx, or a restart of an app's Emperor, would replace."""
+    main = "systemctl show --property=MainPID --value"
+    workers = host.check_output(f"cat /proc/$({main} nginx)/task/*/children")
+    assert workers
+    return {"workers of Nginx": workers, "Emperor": host.check_output(f"{main} uwsgi-emperor@{app}")}
+
+
+# Processes that have a variable in their environment, and the same with their end.
+PROCESSES = """
+import glob, os, sys
+for path in glob.glob("/proc/[0-9]*/environ"):
+    try:
+        if any(entry.startswith(sys.argv[1].encode() + b"=") for entry in open(path, "rb").read().split(b"\\0")):
+            print(path.split("/")[2])
+    except OSError:
+        pass
+"""
+KILLED = PROCESSES.replace("    except OSError", "            os.kill(int(path.split('/')[2]), 9)\n    except OSError")
+
+
+def host_python(code: str, *arguments: str, python: str = "/usr/bin/python3") -> list[str]:
+    """The words that a program prints on the host."""
+    command = ["docker", "exec", HOST, python, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def wait_until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """What the condition returns as soon as that is anything."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.3)
+    return found
+
+
+def kill_tasks() -> None:
+    """Kill the modules of a deploy or a rollback that run on the host, and not what they have started."""
+    assert host_python(KILLED, "EMPEROR_DEPLOY"), "no task runs on the host"
+    wait_until("they have ended", lambda: not host_python(PROCESSES, "EMPEROR_DEPLOY"))
 
 
 def judged_by_gixy(host, folder: Path) -> str:

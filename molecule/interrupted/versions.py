@@ -47,11 +47,14 @@ class Finder(AppDirectoriesFinder):
 
 
 def confirmed(get_response):
-    """The web server's answer to the last question waits, the health check's before it does not."""
+    """The web server's answer to the last question waits; that to the health check before it does not, but is told."""
 
     def answer(request):
-        if request.path == "/healthz" and "emperor" not in request.headers.get("User-Agent", ""):
-            wait("confirm")
+        if request.path == "/healthz":
+            if "emperor" not in request.headers.get("User-Agent", ""):
+                wait("confirm")
+            elif os.path.exists(f"{FOLDER}/settle"):
+                open(f"{FOLDER}/settle.reached", "w").close()
         return get_response(request)
 
     return answer

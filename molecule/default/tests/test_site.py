@@ -109,24 +109,10 @@ def test_static_files_end_at_their_folder(site):
 
 @pytest.mark.parametrize("name", ["é ü 한글.txt", "100% sure #1.txt"])
 def test_upload_comes_back(site, name):
-    page = site.get("/")
-    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text).group(1)
-    cookie = page.headers["Set-Cookie"].partition(";")[0]
+    from conftest import post_entry
+
     content = "Grüße aus 서울".encode()
-    parts = [("csrfmiddlewaretoken", token), ("name", "Molecule"), ("message", f"with {name}"), ("email", "")]
-    body = b"".join(
-        f'--border\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode() for key, value in parts
-    )
-    body += f'--border\r\nContent-Disposition: form-data; name="attachment"; filename="{name}"\r\n'.encode()
-    body += b"Content-Type: text/plain\r\n\r\n" + content + b"\r\n--border--\r\n"
-    posted = site.request(
-        "POST",
-        "/",
-        body,
-        Content_Type="multipart/form-data; boundary=border",
-        Cookie=cookie,
-        Referer=f"http://{DOMAIN}/",
-    )
+    posted = post_entry(site, f"with {name}", name, content)
     assert posted.status == 302, posted.text
     links = re.findall(r'href="(/media/uploads/[^"]+)"', site.get("/").text)
     stem = name.rpartition(".")[0].replace(" ", "_").replace("%", "").replace("#", "")
