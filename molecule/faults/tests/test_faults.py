@@ -11,14 +11,13 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Site
+from conftest import HOST, Prober, Site, host_python, post_entry, servers, wait_until
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 EXAMPLE = PROJECT / "examples/guestbook"
@@ -26,44 +25,72 @@ DOMAIN = "guestbook.example.com"
 ROOT = "/srv/django/guestbook"
 VASSALS = "/etc/uwsgi/emperor/guestbook"
 UNIT = "uwsgi-emperor@guestbook"
+DATABASE = f"{ROOT}/shared/db.sqlite3"
 
 
 # Who asks.
 
 
-class Prober(threading.Thread):
-    """A visitor who comes back several times a second and notes what answered."""
+@pytest.fixture(scope="module")
+def prober(address):
+    with Prober(Site(address, DOMAIN)) as prober:
+        yield prober
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(daemon=True)
-        self.site = site
-        self.answers: list[tuple[int, str]] = []
-        self.over = threading.Event()
 
-    def run(self):
-        while not self.over.wait(0.15):
-            try:
-                answer = self.site.get("/release")
-                release = json.loads(answer.text)["release"] if answer.status == 200 else answer.text[:80]
-                self.answers.append((answer.status, release))
-            except (OSError, ValueError) as error:
-                self.answers.append((0, str(error)))
-
-    def since(self, number: int) -> set[tuple[int, str]]:
-        """Every kind of answer since there were so many, with one that has begun just now."""
-        enough = len(self.answers) + 2
-        while len(self.answers) < enough:
-            time.sleep(0.05)
-        return set(self.answers[number:])
+@pytest.fixture
+def nothing_restarted(host):
+    """Visitors move to another release by the renaming of a link, and stay where they are when one is broken."""
+    before = servers(host, "guestbook")
+    yield
+    assert servers(host, "guestbook") == before
 
 
 @pytest.fixture(scope="module")
-def prober(address):
-    prober = Prober(Site(address, DOMAIN))
-    prober.start()
-    yield prober
-    prober.over.set()
-    prober.join()
+def entry(address) -> None:
+    """What a visitor has written, with a file."""
+    assert post_entry(Site(address, DOMAIN), "Keep this", "photo.jpg", os.urandom(1 << 20)).status == 302
+
+
+@pytest.fixture
+def data_kept(host, entry):
+    """Not a byte of the database or of an upload is another one after the test."""
+    wait_until("all of it is in the main file", lambda: host_python(CHECKPOINT, DATABASE)[0] == "0")
+    before = data(host)
+    assert len(before) > 1 and not any(line.endswith("-wal") for line in before), before
+    yield
+    assert data(host) == before
+
+
+def data(host) -> list[str]:
+    """Checksums of the database and of what is not in its main file yet, and of the uploads."""
+    files = f"find {DATABASE}* {ROOT}/shared/media -type f -not -name '*-shm' -size +0"
+    return sorted(host.check_output(f"{files} -exec sha256sum {{}} +").splitlines())
+
+
+CHECKPOINT = """
+import sqlite3, sys
+print(*sqlite3.connect(sys.argv[1]).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+"""
+HELD_OPEN = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT count(*) FROM entries_entry").fetchall()
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def database_open(host, entry):
+    """Somebody has the database open, as a background process has.
+
+    SQLite makes two files when it is the first to open a database in WAL mode, so that a full disk, whoever has filled
+    it, keeps everybody from reading who comes later. This is about what a deploy does.
+    """
+    command = ["docker", "exec", "--interactive", "--user=guestbook", HOST, "python3", "-c", HELD_OPEN, DATABASE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as held:
+        assert held.stdout.readline() == "open\n"
+        yield
 
 
 # What is deployed.
@@ -168,6 +195,15 @@ def live(host) -> str:
     return host.check_output(f"basename $(readlink {ROOT}/current)")
 
 
+STATS = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('{0}'); print(s.makefile().read())"
+
+
+def workers(host, release: str) -> int:
+    """How many processes answer, as uWSGI itself tells."""
+    code = STATS.format(f"/run/emperor/guestbook/{release}.stats")
+    return len([worker for worker in json.loads(host.check_output("python3 -c %s", code))["workers"] if worker["pid"]])
+
+
 def assert_only(host, release: str) -> None:
     """This release is live, and nothing of another one runs."""
     assert live(host) == release
@@ -248,6 +284,7 @@ FOUND_BY_ASKING = {
 }
 
 
+@pytest.mark.usefixtures("nothing_restarted")
 @pytest.mark.parametrize("name", [*FOUND_BEFORE, *FOUND_BY_ASKING])
 def test_broken_release(host, prober, tmp_path, name):
     change, variables, parts = (FOUND_BEFORE | FOUND_BY_ASKING)[name]
@@ -269,6 +306,7 @@ def test_broken_release(host, prober, tmp_path, name):
         assert host.check_output(f"stat -c '%a %U' {ROOT}/releases/{newest(host)}/failed.json") == "640 root"
 
 
+@pytest.mark.usefixtures("nothing_restarted")
 def test_good_release_after_all_of_them(host, prober, tmp_path):
     before, asked = live(host), len(prober.answers)
     switch = Deploy(source(tmp_path / "src", "good")).run().switch()
@@ -278,25 +316,40 @@ def test_good_release_after_all_of_them(host, prober, tmp_path):
     assert_only(host, switch["release"])
 
 
+@pytest.mark.usefixtures("nothing_restarted")
+def test_another_number_of_workers_alone(host, prober, tmp_path):
+    """The code that is live, with one process less: uWSGI's options are part of a release, and go live as one."""
+    before, asked = live(host), len(prober.answers)
+    wanted = workers(host, before) - 1
+    switch = Deploy(source(tmp_path / "src", "good"), {"uwsgi": {"processes": wanted}}).run().switch()
+    assert switch["served"] == switch["release"] == live(host) != before
+    assert switch["release"].partition("-")[0] == before.partition("-")[0], "its revision is the same"
+    assert workers(host, switch["release"]) == wanted
+    assert prober.since(asked) == {(200, before), (200, switch["release"])}
+    assert_only(host, switch["release"])
+
+
 # What goes wrong with the host, or with the switch itself.
 
+FILL_ROOM = "head -c 1G /dev/zero > {0}/filler 2>/dev/null; df {0} | tail -n 1"
+FILL_INODES = "i=0; while : > {0}/filler.$i; do i=$((i+1)); done 2>/dev/null; df -i {0} | tail -n 1"
+EMPTY = "find {0} -maxdepth 1 -name 'filler*' -delete"
 
-def test_no_room_for_a_build(host, prober, tmp_path):
+
+@pytest.mark.usefixtures("nothing_restarted", "database_open", "data_kept")
+@pytest.mark.parametrize("fill", [FILL_ROOM, FILL_INODES], ids=["room", "inodes"])
+def test_no_room_for_a_build(host, prober, tmp_path, fill):
     release, asked = live(host), len(prober.answers)
-    host.check_output(
-        "head -c 1G /dev/zero > /srv/django/filler 2>/dev/null; df --output=avail /srv/django | tail -n 1"
-    )
+    host.run(fill.format("/srv/django"))
     failure = Deploy(source(tmp_path / "src", "no room")).run().failure()
-    host.check_output("rm /srv/django/filler")
+    host.check_output(EMPTY.format("/srv/django"))
     assert "No space left on device" in failure["msg"] and "/srv/django/guestbook" in failure["msg"], failure
     assert "df -i" in failure["msg"], failure
     assert prober.since(asked) == {(200, release)}
     assert_only(host, release)
 
 
-FILL_INODES = "i=0; while : > {0}/filler.$i; do i=$((i+1)); done 2>/dev/null; df -i {0} | tail -n 1"
-
-
+@pytest.mark.usefixtures("nothing_restarted", "data_kept")
 def test_no_confirmation_then_no_inodes_then_live(host, prober, tmp_path):
     """One good release: a web server that does not confirm it, no inode for the vassal, and then all is well."""
     release, asked = live(host), len(prober.answers)
@@ -306,7 +359,7 @@ def test_no_confirmation_then_no_inodes_then_live(host, prober, tmp_path):
     assert_only(host, release)
     host.run(FILL_INODES.format("/etc/uwsgi/emperor"))
     failure = Deploy(deploy.folder).run().failure()
-    host.check_output("find /etc/uwsgi/emperor -maxdepth 1 -name 'filler.*' -delete")
+    host.check_output(EMPTY.format("/etc/uwsgi/emperor"))
     assert "/etc/uwsgi/emperor/guestbook has " in failure["msg"] and " 0 inodes left" in failure["msg"], failure
     assert_only(host, release)
     switch = Deploy(deploy.folder).run().switch()
@@ -315,6 +368,7 @@ def test_no_confirmation_then_no_inodes_then_live(host, prober, tmp_path):
     assert not host.file(f"{ROOT}/releases/{switch['served']}/failed.json").exists
 
 
+@pytest.mark.usefixtures("nothing_restarted")
 def test_errors_after_the_switch_bring_the_one_before_back(host, prober, address, tmp_path):
     """Its health page is well, but a page of visitors is not: only the probation can find that."""
     release, asked = live(host), len(prober.answers)
@@ -337,6 +391,7 @@ def test_errors_after_the_switch_bring_the_one_before_back(host, prober, address
     assert mark_of(host, newest(host))["step"] == "probation"
 
 
+@pytest.mark.usefixtures("nothing_restarted", "data_kept")
 def test_no_memory_for_two(host, prober, tmp_path):
     """A host that has next to none left, as /proc/meminfo tells; then the choice for such hosts, good and broken."""
     release, asked = live(host), len(prober.answers)
@@ -364,6 +419,7 @@ def test_no_memory_for_two(host, prober, tmp_path):
     assert_only(host, release)
 
 
+@pytest.mark.usefixtures("nothing_restarted", "data_kept")
 def test_no_memory_for_a_worker(host, prober, tmp_path):
     """The kernel itself kills the workers of a release that takes more than the host has."""
     release, asked = live(host), len(prober.answers)
@@ -379,6 +435,45 @@ def test_no_memory_for_a_worker(host, prober, tmp_path):
     assert "the app closed the connection without an answer" in failure["msg"], failure
     assert prober.since(asked) == {(200, release)}
     assert_only(host, release)
+
+
+FILLED_BY_A_MIGRATION = """from django.db import migrations
+
+
+def fill(apps, editor):
+    with editor.connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE filling (block blob)")
+        for _number in range(60):
+            cursor.execute("INSERT INTO filling VALUES (zeroblob(1048576))")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("entries", "0008_entry_message_not_empty")]
+    operations = [migrations.RunPython(fill, migrations.RunPython.noop)]
+"""
+
+
+@pytest.mark.usefixtures("nothing_restarted")
+def test_no_room_for_a_migration(host, prober, tmp_path, entry):
+    """There is enough for the build, and not for what the migration writes; with more room the same run completes."""
+    release, asked, before = live(host), len(prober.answers), data(host)
+    sources = source(tmp_path / "src", "migration")
+    (sources / "entries/migrations/0009_fill.py").write_text(FILLED_BY_A_MIGRATION)
+    left = 40 << 10  # kilobytes
+    room = int(host.check_output("df --output=avail /srv/django").split()[-1])
+    host.check_output(f"head -c {room - left}K /dev/zero > /srv/django/filler")
+    failure = Deploy(sources).run().failure()
+    host.check_output(EMPTY.format("/srv/django"))
+    said = failure["msg"] + failure.get("stderr", "")
+    assert "0009_fill" in said and "database or disk is full" in said, failure
+    assert prober.since(asked) == {(200, release)}
+    assert_only(host, release)
+    assert data(host) == before
+    asked = len(prober.answers)
+    switch = Deploy(sources).run().switch()
+    assert switch["served"] == live(host) != release
+    assert prober.since(asked) == {(200, release), (200, switch["served"])}
+    assert host.check_output("guestbook-manage showmigrations --plan entries").count("[X]") == 9
 
 
 def limit_memory(limit: str) -> str:
@@ -400,9 +495,7 @@ def kill_module(host, deploy: Deploy) -> None:
     """Kill uwsgi_vassal alone, when the release that it starts has a vassal."""
     release = live(host)
     with deploy.start(ANSIBLE_PIPELINING="false") as process:  # so that the module has a name
-        deadline = time.monotonic() + 300
-        while not set(vassals(host)) - {release} and time.monotonic() < deadline:
-            time.sleep(0.2)
+        wait_until("it has a vassal", lambda: set(vassals(host)) - {release})
         host.check_output(KILL_MODULE)
         process.wait()
 
@@ -423,15 +516,17 @@ def test_killed_while_nothing_serves(host, site, tmp_path):
     assert vassals(host) == [release]
 
 
-def test_killed_in_the_middle_and_then_restarted(host, site, tmp_path):
+def test_killed_in_the_middle_and_then_restarted(host, site, prober, tmp_path):
     """Nothing of a release that nobody found good is started, whoever starts the Emperor again."""
-    release = live(host)
+    release, asked = live(host), len(prober.answers)
     kill_module(host, Deploy(source(tmp_path / "src", "killed"), {"health": {"settle": 600}}))
     assert len(vassals(host)) == 2, "the other release was on its way"
-    assert site.get("/release").status == 200
+    assert prober.since(asked) == {(200, release)}, "the kill cost nobody anything"
     host.check_output(f"systemctl restart {UNIT}")
     assert json.loads(site.wait("/release").text)["release"] == release
     assert host.check_output(f"ls {VASSALS}/*.ini") == f"{VASSALS}/{release}.ini"
     assert "is not the live release and is not started" in host.check_output(f"journalctl -u {UNIT} -n 200")
+    asked = len(prober.answers)
     switch = Deploy(source(tmp_path / "good", "after the kill")).run().switch()
+    assert prober.since(asked) == {(200, release), (200, switch["release"])}
     assert_only(host, switch["release"])
