@@ -3,7 +3,7 @@
 
     make_releases.py FOLDER
 
-v1 is the example, v2 adds a column, v3 adds a migration that cannot be undone.
+v1 is the example, v2 adds a column, v3 adds a migration that cannot be undone, v4 one during which nobody can read.
 """
 
 from __future__ import annotations
@@ -35,6 +35,28 @@ class Migration(migrations.Migration):
     dependencies = [("entries", "0009_entry_mood")]
     operations = [migrations.RunPython(tidy)]
 """
+LOCKING = """import time
+
+from django.db import migrations
+
+
+def lock(apps, schema_editor):
+    # SQLite gives this lock only while nobody else has the database open, and keeps everybody out until it ends.
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("PRAGMA locking_mode=EXCLUSIVE")
+        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("UPDATE entries_entry SET mood = mood")
+        time.sleep(3)
+        cursor.execute("COMMIT")
+        cursor.execute("PRAGMA locking_mode=NORMAL")
+        cursor.execute("SELECT count(*) FROM entries_entry").fetchall()
+
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("entries", "0010_tidy")]
+    operations = [migrations.RunPython(lock, migrations.RunPython.noop)]
+"""
 
 
 def main(folder: Path) -> None:
@@ -52,6 +74,8 @@ def main(folder: Path) -> None:
     commit(folder, "v2")
     (migrations / "0010_tidy.py").write_text(NO_WAY_BACK)
     commit(folder, "v3")
+    (migrations / "0011_lock.py").write_text(LOCKING)
+    commit(folder, "v4")
 
 
 def commit(folder: Path, tag: str) -> None:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Site, Visitors, ansible
+from conftest import HOST, Site, Visitors, ansible, kill_tasks, wait_until
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 DOCS = (PROJECT / "docs/releases.md").read_text()
@@ -206,7 +206,9 @@ def test_rollback_to_the_release_before_and_forth(host, site, play, ids):
     with Visitors(site, "/"):
         started = time.monotonic()
         said = play.documented("emperor.web.rollback -e app=shop")
-        print(f"rollback: {time.monotonic() - started:.1f} s, {shown(said)}")
+        took = time.monotonic() - started
+        print(f"rollback: {took:.1f} s, {shown(said)}")
+        assert took < 30
         assert changed(said) == 1
         assert skipped(said, "Give the deploy lock back"), "the task that moved the traffic has done it"
         assert live(host) == ids["v1"]
@@ -270,6 +272,44 @@ def test_named_release(host, site, play, ids):
         assert changed(said) == 1
         assert live(host) == ids["v1"]
         changed(play(f"emperor.web.rollback -e release={ids['v2']}"))
+
+
+HANGING = """
+try:
+    import uwsgi
+except ImportError:
+    pass  # the check before it, which starts the app as well
+else:
+    __import__("time").sleep(30)
+"""
+
+
+def test_rollback_that_was_killed_with_the_migrations_undone(host, site, play, ids):
+    """The live release is left without its columns, until the next run; the one before was about to start."""
+    wsgi = f"{ROOT}/releases/{ids['v1']}/src/guestbook/wsgi.py"
+    host.check_output(f"cp -p {wsgi} /root/wsgi.py && cat >> {wsgi} <<'END'{HANGING}END")
+    line = (
+        "ansible-playbook -i inventory.yml emperor.web.rollback -e release=v1 -e rollback_migrations=true -e allow=all"
+    )
+    try:
+        with subprocess.Popen(play.command(line), cwd=PROJECT, stdout=subprocess.DEVNULL) as killed:
+            vassal = f"/etc/uwsgi/emperor/guestbook/{ids['v1']}.ini"
+            wait_until("the one before is on its way", lambda: killed.poll() or host.file(vassal).exists, 120)
+            killed.kill()
+        kill_tasks()
+    finally:
+        host.check_output(f"cp -p /root/wsgi.py {wsgi}")
+    assert (live(host), "mood" in columns(host)) == (ids["v2"], False)
+    assert json.loads(site.get("/release").text)["release"] == ids["v2"]
+    assert host.file(f"{ROOT}/deploy.lock").exists, "nobody has given it back"
+
+    assert play.app["version"] == "v2"
+    assert changed(play("emperor.web.deploy")) > 0
+    assert (live(host), "mood" in columns(host)) == (ids["v2"], True)
+    assert site.get("/").status == 200
+    assert host.check_output("ls /etc/uwsgi/emperor/guestbook") == f"{ids['v2']}.ini"
+    with Visitors(site, "/"):
+        assert changed(play("emperor.web.deploy")) == 0
 
 
 # Maintenance.
@@ -387,6 +427,32 @@ def test_pause_ends_by_itself_when_its_playbook_was_killed(host, site, play, ids
     assert not host.file("/run/emperor/guestbook.pause").exists
     with Visitors(site, "/"):
         time.sleep(1)
+
+
+def test_pause_around_a_migration_that_locks_the_table(host, site, play, ids, tmp_path):
+    """The playbook of the documentation, with the names of this test."""
+    (text,) = re.findall(r"```yaml\n(- name: Apply migrations while requests wait\n.*?)```", DOCS, re.DOTALL)
+    database = f"sqlite:///{ROOT}/shared/db.sqlite3"
+    names = {"hosts: web": "hosts: all", "https://github.com/acme/shop.git": APP["source"], "v1.5.0": "v4"}
+    for there, here in {**names, "{{ shop_database_url }}": database, "shop": "guestbook"}.items():
+        assert there in text
+        text = text.replace(there, here)
+    (tmp_path / "play.yml").write_text(text)
+    play.app["version"] = "v4"
+    pause = host.file("/run/emperor/guestbook.pause")
+    with ThreadPoolExecutor(SENT + 1) as pool, Visitors(site, "/"):
+        playing = pool.submit(play, f"ansible-playbook -i inventory.yml {tmp_path}/play.yml")
+        wait_until("requests wait", lambda: playing.done() or pause.exists, 120)
+        began = time.monotonic()
+        waiting = [pool.submit(site.get, "/") for _number in range(SENT)]
+        assert answered(waiting) == [200] * SENT
+        assert time.monotonic() - began > 2, "the lock was in their way"
+        said = playing.result()
+    assert changed(said) > 0
+    migrated = [result for result in results(said) if "plan" in result]
+    assert [step["name"] for step in migrated[0]["plan"]] == ["0011_lock"], "in the pause, and not by the deploy"
+    assert live(host) not in ids.values()
+    assert not pause.exists
 
 
 def test_pause_that_would_not_end_in_time_is_refused(play, ids):
