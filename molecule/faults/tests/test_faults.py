@@ -319,9 +319,10 @@ def test_good_release_after_all_of_them(host, prober, tmp_path):
 @pytest.mark.usefixtures("nothing_restarted")
 def test_another_number_of_workers_alone(host, prober, tmp_path):
     """The code that is live, with one process less: uWSGI's options are part of a release, and go live as one."""
-    before, asked = live(host), len(prober.answers)
+    sources = source(tmp_path / "src", "good")
+    before, asked = Deploy(sources).run().switch()["release"], len(prober.answers)
     wanted = workers(host, before) - 1
-    switch = Deploy(source(tmp_path / "src", "good"), {"uwsgi": {"processes": wanted}}).run().switch()
+    switch = Deploy(sources, {"uwsgi": {"processes": wanted}}).run().switch()
     assert switch["served"] == switch["release"] == live(host) != before
     assert switch["release"].partition("-")[0] == before.partition("-")[0], "its revision is the same"
     assert workers(host, switch["release"]) == wanted
