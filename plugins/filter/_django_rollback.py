@@ -10,7 +10,8 @@ short_description: B(Internal) filter that chooses the release to go back to
 version_added: 0.1.0
 description:
   - B(This is an internal tool and must only be used from within this collection.)
-  - Refuses a release that is not there, is live already, or has failed, with those that can be chosen.
+  - Refuses a release that is not there, is live already, was never live, or has failed, with those that can be chosen.
+  - One that was live has passed all that a deployment asks of a release; what was refused then must not get live so.
 author:
   - The emperor.web authors (@emperor-web)
 options:
@@ -46,8 +47,9 @@ def django_rollback(info: dict[str, Any], release: str) -> dict[str, Any]:
     name, live, wanted = info["name"], info["live"], str(release or "")
     if not live:
         raise AnsibleFilterError(f"app {name}: no release is live, so there is no way back; deploy it")
-    choice = "; ".join(map(describe, (one for one in info["releases"] if not one["live"]))) or "none"
-    offer = f"choose one of those that are there with -e release=ID: {choice}"
+    others = [one for one in info["releases"] if one["was_live"] and not one["live"]]
+    choice = "; ".join(map(describe, others)) or "none"
+    offer = f"choose one of those that were live, with -e release=ID: {choice}"
     if not wanted and not info["previous"]:
         raise AnsibleFilterError(f"app {name}: no other release was live before {live}; {offer}")
     found = matching(info["releases"], wanted or info["previous"])
@@ -57,12 +59,18 @@ def django_rollback(info: dict[str, Any], release: str) -> dict[str, Any]:
         )
     if not found:
         raise AnsibleFilterError(f"app {name}: there is no release {wanted}; {offer}")
+    found = [one for one in found if one["was_live"]] or found
     if len(found) > 1:
         ids = ", ".join(one["release"] for one in found)
         raise AnsibleFilterError(f"app {name}: {wanted} may be each of {ids}; give the whole id")
     target = found[0]
     if target["live"]:
         raise AnsibleFilterError(f"app {name}: release {target['release']} is live already; {offer}")
+    if not target["was_live"]:
+        raise AnsibleFilterError(
+            f"app {name}: release {target['release']} was never live, and a rollback goes only to one that was; to "
+            f"have it live, deploy it{with_version(target)}. To go back, {offer}"
+        )
     if target["failed"] and not wanted:
         raise AnsibleFilterError(
             f"app {name}: release {target['release']}, which was live before, has failed since; {offer}"
@@ -74,6 +82,11 @@ def matching(releases: list[dict[str, Any]], wanted: str) -> list[dict[str, Any]
     """The release of an id; else those whose id starts so, or that were built from such a version."""
     exact = [one for one in releases if one["release"] == wanted]
     return exact or [one for one in releases if one["version"] == wanted or one["release"].startswith(wanted)]
+
+
+def with_version(release: dict[str, Any]) -> str:
+    """How a release is deployed, where it has a version that the inventory can name."""
+    return f" with version: {release['version']} in the inventory" if release["version"] else ""
 
 
 def describe(release: dict[str, Any]) -> str:

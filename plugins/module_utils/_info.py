@@ -63,6 +63,7 @@ class AppInfo:
             "app": self.name,
             "release": manifest.id,
             "live": manifest.id == live,
+            "was_live": bool(last_live(self.history, manifest.id)),
             "failed": manifest.id != live and os.path.exists(self.layout.failure(manifest.id)),
             "revision": manifest.revision,
             "version": manifest.version,

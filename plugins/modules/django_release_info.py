@@ -129,14 +129,18 @@ apps:
       sample: {}
     releases:
       description:
-        - The finished releases, newest first, with the options that other modules want for them. C(failed) says that a
-          release did not get live, or did not stay it, when that was last tried; its C(failed.json) says why.
+        - The finished releases, newest first, with the options that other modules want for them.
+        - C(was_live) says that it became live at least once, according to the app's history, so it has passed all that
+          a deployment asks of a release.
+        - C(failed) says that it did not get live, or did not stay it, when that was last tried; its C(failed.json) says
+          why.
       type: list
       elements: dict
       sample:
         - app: shop
           release: 3f2a9c1b-7d04e6aa
           live: true
+          was_live: true
           failed: false
           revision: 3f2a9c1b5d7e8f90112233445566778899aabbcc
           version: v1.4.2

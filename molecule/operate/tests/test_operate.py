@@ -197,6 +197,23 @@ def test_rollback_that_cannot_be_is_refused(host, site, play, ids, arguments, pa
     assert "mood" in columns(host)
 
 
+def test_release_that_was_refused_is_not_gone_back_to(host, site, play, ids):
+    """Only a deploy asks all of it: by its id it does not get around that."""
+    play.app["environment"] = {"DEBUG": "1"}
+    try:
+        with Visitors(site, "/release"):
+            assert "DEBUG is on" in failure(play("emperor.web.deploy"))
+            refused = host.check_output(f"ls -t {ROOT}/releases").split()[0]
+            said = failure(play(f"emperor.web.rollback -e release={refused}"))
+    finally:
+        del play.app["environment"]
+    assert refused not in ids.values()
+    assert f"release {refused} was never live, and a rollback goes only to one that was" in said
+    assert "deploy it with version: v2 in the inventory" in said and f"{ids['v1']} v1 of " in said
+    assert (live(host), json.loads(site.get("/release").text)["release"]) == (ids["v2"], ids["v2"])
+    assert f"failed     {refused}" in shown(play("emperor.web.status"))
+
+
 def test_rollback_is_foreseen(host, play, ids):
     assert changed(play("emperor.web.rollback --check")) == 1
     assert live(host) == ids["v2"]

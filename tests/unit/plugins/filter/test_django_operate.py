@@ -46,7 +46,7 @@ def test_apps_that_cannot_be_chosen_are_refused(app, one, message):
 
 
 def release(name: str, **changes) -> dict:
-    known = {"app": "shop", "release": name, "version": "", "live": False, "failed": False}
+    known = {"app": "shop", "release": name, "version": "", "live": False, "was_live": True, "failed": False}
     return known | {"created": "2026-11-22T20:00:00Z"} | changes
 
 
@@ -55,6 +55,8 @@ RELEASES = [
     release("bbbb-2", version="v2"),
     release("bbbb-1", version="v1"),
     release("aaaa-1", version="v1", failed=True),
+    release("eeee-1", version="v1", was_live=False, failed=True),
+    release("eeee-2", version="v4", was_live=False),
 ]
 INFO = {"name": "shop", "live": "cccc-3", "previous": "bbbb-2", "releases": RELEASES}
 
@@ -77,13 +79,22 @@ OFFER = (
     [
         pytest.param({}, "dddd", ["there is no release dddd", OFFER], id="unknown"),
         pytest.param({}, "cccc-3", ["cccc-3 is live already", OFFER], id="live"),
-        pytest.param({}, "v1", ["v1 may be each of bbbb-1, aaaa-1"], id="several"),
+        pytest.param({}, "v1", ["v1 may be each of bbbb-1, aaaa-1; give"], id="several"),
         pytest.param({"previous": ""}, "", ["no other release was live before cccc-3", OFFER], id="first"),
         pytest.param({"previous": "9999"}, "", ["9999, which was live before, has been removed", OFFER], id="pruned"),
         pytest.param({"previous": "aaaa-1"}, "", ["aaaa-1, which was live before, has failed"], id="failed"),
+        pytest.param(
+            {},
+            "eeee-1",
+            ["eeee-1 was never live", "deploy it with version: v1 in the inventory", OFFER],
+            id="refused when it was deployed",
+        ),
+        pytest.param({}, "v4", ["eeee-2 was never live", OFFER], id="never live, by its version"),
+        pytest.param({}, "eeee", ["eeee may be each of eeee-1, eeee-2"], id="several that were never live"),
+        pytest.param({"previous": "eeee-2"}, "", ["eeee-2 was never live"], id="live, but never well"),
         pytest.param({"live": ""}, "", ["no release is live"], id="none"),
         pytest.param(
-            {"previous": "", "releases": RELEASES[:1]}, "", ["that are there with -e release=ID: none"], id="only"
+            {"previous": "", "releases": RELEASES[:1]}, "", ["that were live, with -e release=ID: none"], id="only"
         ),
     ],
 )
@@ -91,6 +102,12 @@ def test_a_release_that_cannot_be_gone_back_to(changes, wanted, parts):
     with pytest.raises(AnsibleFilterError) as error:
         django_rollback(INFO | changes, wanted)
     assert [part for part in parts if part not in str(error.value)] == []
+
+
+def test_what_was_never_live_is_not_offered():
+    with pytest.raises(AnsibleFilterError) as error:
+        django_rollback(INFO, "dddd")
+    assert "eeee" not in str(error.value)
 
 
 STATUS = INFO | {
@@ -126,7 +143,7 @@ def test_status():
         "health": "well, 200 in 0.01 s",
         "migrations": "2 pending, 1 applied that the live release does not have",
         "vassals": "cccc-3: 4 workers, 1 busy, 0 waiting; bbbb-2: does not answer",
-        "failed": "aaaa-1",
+        "failed": "aaaa-1, eeee-1",
     }
 
 

@@ -74,10 +74,10 @@ def test_report(app):
         [],
         {},
     ]
-    assert [(one["release"], one["live"], one["failed"]) for one in found["releases"]] == [
-        ("cc", False, True),
-        ("bb", True, False),
-        ("aa", False, False),
+    assert [(one["release"], one["live"], one["was_live"], one["failed"]) for one in found["releases"]] == [
+        ("cc", False, False, True),
+        ("bb", True, True, False),
+        ("aa", False, True, False),
     ]
     assert [one["release"] for one in found["history"]] == ["aa", "bb", "cc"]
 
