@@ -57,6 +57,8 @@ requirements:
 notes:
   - Secrets of the environment are kept out of what the module returns, and so are C(SECRET_KEY) and the passwords of
     C(DATABASES), wherever the settings have them from.
+  - With the O(environment_file) of a release that this run deploys, and has the deploy lock for, a failure also marks
+    the release as failed, see M(emperor.web.uwsgi_vassal).
   - Threads and exit handlers of the project have 10 seconds to end when the work is done.
   - In check mode, on a host where the interpreter does not exist yet, the module reports
     RV(ignore:predicted=false) and no change, because there is nothing it could ask.

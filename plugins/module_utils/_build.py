@@ -40,7 +40,6 @@ from ansible_collections.emperor.web.plugins.module_utils._uwsgi_host import che
 
 SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 DONE = ".emperor.json"
-PENDING = "pending"
 
 
 class WantsArchive(Exception):
@@ -202,7 +201,7 @@ class Builder:
 
     def _pending(self, release: str) -> bool:
         """Whether this release has yet to be deployed to the end, which C(pruned) notes; also after a run that died."""
-        marker = os.path.join(self.layout.release(release), PENDING)
+        marker = self.layout.pending(release)
         if self.layout.live() == release:
             return os.path.exists(marker)
         if not self.check_mode and not os.path.exists(marker):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from ansible_collections.emperor.web.plugins.module_utils._environment import (
     take_environment,
 )
 from ansible_collections.emperor.web.plugins.module_utils._lock import lost
+from ansible_collections.emperor.web.plugins.module_utils._outcome import failed_before_switch
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, UserError, run
 
 if TYPE_CHECKING:  # Ansible sends what is imported anywhere; of this file only the text is needed, see source_of
@@ -71,6 +73,7 @@ class DjangoModule:
                 self.module.fail_json(msg=str(error))
         self.module.no_log_values |= secret_values(environment)
         self.environment = environment
+        self.action, self.began = "", time.monotonic()
 
     @property
     def python(self) -> str:
@@ -91,10 +94,11 @@ class DjangoModule:
 
         The parts are the names of that file and of those that it imports.
         """
+        self.action = action
         if not os.access(self.python, os.X_OK):
-            self.module.fail_json(msg=f"{self.python} is no interpreter; give virtualenv or python of the project")
+            self.fail(msg=f"{self.python} is no interpreter; give virtualenv or python of the project")
         if not os.path.isdir(self.params["project"]):
-            self.module.fail_json(msg=f"project {self.params['project']} is no folder; give the one that has manage.py")
+            self.fail(msg=f"project {self.params['project']} is no folder; give the one that has manage.py")
         with tempfile.TemporaryFile() as reply:
             job |= {
                 "action": action,
@@ -116,24 +120,24 @@ class DjangoModule:
                     umask=0o022 if action == "collectstatic" else 0o027,
                 )
             except UserError as error:
-                self.module.fail_json(msg=str(error))
+                self.fail(msg=str(error))
             except OSError as error:
                 who = f" by user {self.params['user']}" if self.params["user"] else ""
-                self.module.fail_json(
+                self.fail(
                     msg=f"{self.python} cannot be run{who}: {error.strerror}; "
                     f"it has to be an interpreter in folders that the user may enter"
                 )
             reply.seek(0)
             answer = reply.read()
         if outcome.timed_out:
-            self.module.fail_json(
+            self.fail(
                 msg=f"Django did not finish within {self.params['timeout']} s and was ended; see timeout",
                 **outcome.report(),
             )
         try:
             parsed = json.loads(answer)
         except ValueError:
-            self.module.fail_json(
+            self.fail(
                 msg=f"the interpreter ended with status {outcome.rc} before it could answer: {outcome.last_lines()}",
                 **outcome.report(),
             )
@@ -150,8 +154,16 @@ class DjangoModule:
             environment["PATH"] = os.path.join(self.params["virtualenv"], "bin") + ":/usr/local/bin:/usr/bin:/bin"
         return environment | self.environment
 
+    def fail(self, msg: str, **result: Any) -> None:
+        """Fail the module, and the release that is being deployed with it."""
+        seconds = {self.action: round(time.monotonic() - self.began, 3)}
+        failed_before_switch(
+            self.module, self.params["environment_file"], step=self.action, reason=msg, seconds=seconds
+        )
+        self.module.fail_json(msg=msg, **result)
+
     def _fail(self, action: str, error: dict[str, Any], partial: dict[str, Any], outcome: Result) -> None:
-        self.module.fail_json(
+        self.fail(
             msg=explain(action, error),
             traceback=error["traceback"],
             changed=partial.pop("changed", any(partial.values())),

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, read_text, write_atomic
+from ansible_collections.emperor.web.plugins.module_utils._release import release_of
 
 NAME = "deploy.lock"
 # Seconds that a run may be away from the host, busy on another one, before a run from elsewhere takes it for dead.
@@ -279,10 +280,10 @@ class Lock:
 
 def lost(environment_file: str | None) -> str:
     """Why a run may not go on with a release, by the file of its environment; empty where it may, or has no lock."""
-    token = os.environ.get(VARIABLE)
-    root, releases = os.path.split(os.path.dirname(os.path.dirname(environment_file or "")))
-    if not token or releases != "releases":
+    token, found = os.environ.get(VARIABLE), release_of(environment_file)
+    if not token or not found:
         return ""
+    root = found[0].root
     try:
         Lock(os.path.basename(root), root).renew(token)
     except Lost as reason:

@@ -87,5 +87,5 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
     reasons = serious(answer["messages"], django.params["fail_level"], django.params["accept"])
     if reasons:
         listed = "; ".join(sentence(message) for message in reasons)
-        django.module.fail_json(msg=f"the project is not fit to serve: {listed}", **answer)
+        django.fail(msg=f"the project is not fit to serve: {listed}", **answer)
     django.module.exit_json(changed=False, **answer)

@@ -13,7 +13,7 @@ import shutil
 from contextlib import suppress
 from typing import Any
 
-from ansible_collections.emperor.web.plugins.module_utils._build import DONE, PENDING
+from ansible_collections.emperor.web.plugins.module_utils._build import DONE
 from ansible_collections.emperor.web.plugins.module_utils._process import run
 from ansible_collections.emperor.web.plugins.module_utils._process_units import Units
 from ansible_collections.emperor.web.plugins.module_utils._processes import releases_in_use
@@ -37,7 +37,7 @@ def prune(layout: Layout, keep: int, *, check_mode: bool, timeout: int) -> dict[
         for path in gone:
             remove(path)
         if live:
-            remove(os.path.join(layout.release(live), PENDING))
+            remove(layout.pending(live))
         forget_commits(layout.mirror, {manifest.revision for manifest in kept_manifests}, timeout)
     return {"changed": bool(gone), "removed": sorted(gone), "live": live}
 

@@ -109,6 +109,10 @@ class Layout:
         """The file that marks a release which did not become live, and says why."""
         return os.path.join(self.release(name), "failed.json")
 
+    def pending(self, name: str) -> str:
+        """The file that a release has until it is deployed to the end."""
+        return os.path.join(self.release(name), "pending")
+
     def record(self, entry: dict[str, Any]) -> None:
         """Add one line to the app's history."""
         before = read_text(self.log) or "\n"
@@ -138,6 +142,13 @@ class Manifest:
 
     def write(self, folder: str) -> None:
         write_atomic(os.path.join(folder, "release.json"), json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
+
+
+def release_of(environment_file: str | None) -> tuple[Layout, str] | None:
+    """The app and the release that a file of an environment belongs to, None where it is none of a release."""
+    releases, release = os.path.split(os.path.dirname(environment_file or ""))
+    root, folder = os.path.split(releases)
+    return (Layout(root), release) if folder == "releases" else None
 
 
 def release_id(revision: str, identity: dict[str, Any]) -> str:

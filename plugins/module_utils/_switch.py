@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -17,13 +16,8 @@ from contextlib import closing, suppress
 from functools import cached_property, partial
 from typing import Any, NoReturn
 
-from ansible_collections.emperor.web.plugins.module_utils import _memory, _probation, _uwsgi
-from ansible_collections.emperor.web.plugins.module_utils._files import (
-    explain_os_error,
-    full,
-    replace_link,
-    write_atomic,
-)
+from ansible_collections.emperor.web.plugins.module_utils import _memory, _outcome, _probation, _uwsgi
+from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, full, replace_link
 from ansible_collections.emperor.web.plugins.module_utils._health import Health, SwitchError, WebServer
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
@@ -225,16 +219,10 @@ class Switch:
         if step != "preflight":  # which has changed nothing, and says nothing about the release
             outcome = self._go_back()
             if self.layout.live() != self.release:
-                self._mark(reason, step)
+                _outcome.mark(self.layout, self.release, reason.splitlines()[0], step)
         self._record({"result": "failed", "reason": reason.splitlines()[0], "step": step})
         log = error.log if isinstance(error, SwitchError) else []
         raise SwitchError(reason + (f". {outcome}" if outcome else ""), log) from None
-
-    def _mark(self, reason: str, step: str) -> None:
-        mark = {"time": round(time.time(), 3), "reason": reason.splitlines()[0], "step": step}
-        with suppress(OSError):  # the history has it too; what was wrong is said in any case
-            text = json.dumps(mark, ensure_ascii=False) + "\n"
-            write_atomic(self.layout.failure(self.release), text, mode=0o640, uid=0, gid=0)
 
     def _explain(self, error: Exception) -> str:
         if isinstance(error, OSError):
@@ -270,13 +258,10 @@ class Switch:
         return f"{before} is live again"
 
     def _record(self, entry: dict[str, Any]) -> None:
-        known = {"time": round(time.time(), 3), "release": self.release, "previous": self.before or ""}
-        manifest = self.layout.manifest(self.release)
-        if manifest:
-            known |= {"revision": manifest.revision, "version": manifest.version}
-        known |= {"by": self.by, "action": self.options.get("action", "release"), "seconds": self.seconds}
+        known = {"previous": self.before or "", "by": self.by, "seconds": self.seconds}
+        known |= {"action": self.options.get("action", "release")}
         try:
-            self.layout.record(known | entry)
+            _outcome.record(self.layout, self.release, known | entry)
         except OSError as error:
             self.warnings.append(f"{self.layout.log} could not be written: {self._explain(error)}")
 

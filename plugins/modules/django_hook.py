@@ -13,7 +13,8 @@ version_added: 0.1.0
 description:
   - Runs each command with C(/bin/sh), as the app's user, in the folder that has C(manage.py), in exactly the
     environment of the release, which is there but need not be live. C(python) is the one of its virtual environment.
-  - The first command that fails fails the module, and with it the deployment.
+  - The first command that fails fails the module, and with it the deployment. Where the run deploys the release, with
+    O(lock=run), the release is marked as failed, as M(emperor.web.uwsgi_vassal) does it.
   - Secrets of the environment are kept out of all that is returned. A command itself is shown, also in the host's list
     of processes, so take secrets from the environment.
   - The role P(emperor.web.django#role) uses it for the C(hooks) of an app.
@@ -147,6 +148,7 @@ from ansible_collections.emperor.web.plugins.module_utils._environment import (
 )
 from ansible_collections.emperor.web.plugins.module_utils._hooks import STEPS, HookError, run_hooks
 from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, locked
+from ansible_collections.emperor.web.plugins.module_utils._outcome import failed_before_switch
 from ansible_collections.emperor.web.plugins.module_utils._release import LAUNCHER, Layout
 
 ARGUMENTS = LOCK_ARGUMENTS | {
@@ -177,8 +179,9 @@ def main() -> None:
         module.fail_json(
             msg=f"app {name}: {LAUNCHER} does not exist; use the role emperor.web.uwsgi on this host first"
         )
+    environment_file = os.path.join(layout.release(release), "env")
     try:
-        module.no_log_values |= secret_values(read_file(os.path.join(layout.release(release), "env")))
+        module.no_log_values |= secret_values(read_file(environment_file))
         with locked(module, layout.root, what=release):
             result["commands"] = run_hooks(
                 commands,
@@ -190,6 +193,13 @@ def main() -> None:
     except EnvironmentFileError as error:
         module.fail_json(msg=f"app {name}: {error}")
     except HookError as error:
+        failed_before_switch(
+            module,
+            environment_file,
+            step=step,
+            reason=str(error),
+            seconds={step: error.report["seconds"]},
+        )
         live = f"; release {release} is live already" if layout.live() == release else f"; {release} does not go live"
         module.fail_json(msg=f"app {name}: {error}{live}", changed=True, **error.report)
     module.exit_json(**result)

@@ -20,7 +20,8 @@ description:
   - With O(confirm) the web server is asked which release answers; if it is not the new one, the rename is undone.
     With O(probation) it is undone as well when the new release gives errors to visitors.
   - The vassal before is stopped when it has nothing in flight any more. The Emperor is never restarted.
-  - A release that failed has a file C(failed.json) with C(time), C(reason) and C(step), until it becomes live.
+  - A release that failed has a file C(failed.json) with C(time), C(reason) and C(step), until it becomes live. A step
+    before this one that fails in a run of the role P(emperor.web.django#role) marks it in the same way.
 author:
   - The emperor.web authors (@emperor-web)
 extends_documentation_fragment:

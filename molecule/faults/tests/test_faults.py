@@ -239,6 +239,7 @@ FOUND_BEFORE = {
         ["nowhere.png"],
     ),
 }
+STEPS = {"failing migration": "migrate", "stylesheet that names a file that is not there": "collectstatic"}
 HOG = "hog = b'x' * (150 << 20)"
 FOUND_BY_ASKING = {
     "health view that fails": (
@@ -296,14 +297,17 @@ def test_broken_release(host, prober, tmp_path, name):
         assert part in said, failure
     assert prober.since(asked) == {(200, release)}
     assert_only(host, release)
+    broken, step = newest(host), STEPS.get(name, "check")
     if name in FOUND_BY_ASKING:
         assert failure["log"], "the end of the log is told"
         assert failure["served"] == release
-        mark = mark_of(host, newest(host))
-        assert mark["step"] == failure["step"] and mark["reason"] in failure["msg"]
-        last = json.loads(host.check_output(f"tail -n 1 {ROOT}/releases.jsonl"))
-        assert (last["result"], last["release"], last["step"]) == ("failed", newest(host), failure["step"])
-        assert host.check_output(f"stat -c '%a %U' {ROOT}/releases/{newest(host)}/failed.json") == "640 root"
+        step = failure["step"]
+    mark = mark_of(host, broken)
+    assert mark["step"] == step and mark["reason"] and mark["reason"] in failure["msg"]
+    last = json.loads(host.check_output(f"tail -n 1 {ROOT}/releases.jsonl"))
+    told = [last[name] for name in ("result", "release", "previous", "step", "reason")]
+    assert told == ["failed", broken, release, step, mark["reason"]]
+    assert host.check_output(f"stat -c '%a %U' {ROOT}/releases/{broken}/failed.json") == "640 root"
 
 
 @pytest.mark.usefixtures("nothing_restarted")

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import _django_check, _django_migration_guard
@@ -22,6 +23,9 @@ from ansible_collections.emperor.web.plugins.module_utils import (
     _module_django_migrate as django_migrate,
 )
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule, explain, program
+from ansible_collections.emperor.web.plugins.module_utils._release import Layout
+
+from ...releases import deploying, finish, history, mark_of, work_on
 
 
 def error(kind: str, message: str, missing: str | None = None) -> dict:
@@ -270,6 +274,37 @@ def test_secrets_of_the_settings_do_not_get_out(run_module, stub):
     )
     result = run_module(asking(), stub(text))
     assert result["answer"] == ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "sys.exit('bad key s3cret-one')",
+            "the interpreter ended with status 1 before it could answer: bad key ********",
+        ),
+        (
+            f"answer({ {'error': RAISED, 'partial': {}, 'secrets': ['locked']}!r})",
+            "the project does not start: OperationalError: ********",
+        ),
+    ],
+    ids=["no answer", "an error"],
+)
+def test_a_release_fails_with_a_step_of_its_deployment(run_module, stub, tmp_path, monkeypatch, text, said):
+    layout = Layout(str(tmp_path / "shop"))
+    finish(layout, "a-1")
+    path = deploying(layout, "a-1")
+    Path(path).write_text(json.dumps({"SECRET_KEY": "s3cret-one"}))
+    arguments = stub(text) | {"environment_file": path}
+    run_module(asking(), arguments)
+    assert (mark_of(layout, "a-1"), history(layout)) == ({}, []), "a task of its own deploys nothing"
+    work_on(layout, monkeypatch)
+    run_module(asking(), arguments, check=True)
+    assert (mark_of(layout, "a-1"), history(layout)) == ({}, [])
+    run_module(asking(), arguments)
+    mark, (entry,) = mark_of(layout, "a-1"), history(layout)
+    assert (mark["step"], mark["reason"]) == (entry["step"], entry["reason"]) == ("check", said)
+    assert list(entry["seconds"]) == ["check"]
 
 
 def test_a_bad_environment_file_is_named(run_module, stub, tmp_path):

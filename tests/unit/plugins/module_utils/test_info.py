@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils._info import AppInfo, moment, release_before
-from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest
+from ansible_collections.emperor.web.plugins.module_utils._release import Layout
+
+from ...releases import finish
 
 
 def entry(release: str, previous: str = "", result: str = "live", **more) -> dict:
@@ -41,10 +43,7 @@ def test_a_time_is_utc():
 def app(tmp_path: Path) -> Layout:
     layout = Layout(str(tmp_path / "shop"))
     for number, name in enumerate(("aa", "bb", "cc")):
-        os.makedirs(layout.release(name))
-        about = {"id": name, "app": "shop", "revision": f"r{name}", "version": f"v{number}", "source": "x"}
-        about |= {"project": ".", "settings": "s", "wsgi": "w:a", "requirements": "r", "python": "3", "venv": "v"}
-        Manifest(**about, created=number).write(layout.release(name))
+        finish(layout, name, number, app="shop", revision=f"r{name}", version=f"v{number}")
     os.makedirs(layout.release("half"))
     os.symlink("releases/bb", layout.current)
     for line in (entry("aa"), entry("bb", "aa", by="ann"), entry("cc", "bb", "failed")):

@@ -9,7 +9,9 @@ import os
 import re
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils._release import Layout, Manifest, release_id
+from ansible_collections.emperor.web.plugins.module_utils._release import Layout, release_id, release_of
+
+from ...releases import finish, manifest
 
 REVISION = "3f2a9c1b5d7e8f90112233445566778899aabbcc"
 IDENTITY = {
@@ -58,19 +60,9 @@ def test_another_revision_with_the_same_start_is_another_release():
 # The folders of an app.
 
 
-def manifest(name: str, created: float, **changes) -> Manifest:
-    fields = dict.fromkeys(["app", "revision", "version", "source", "project", "settings", "wsgi"], "x")
-    return Manifest(id=name, created=created, requirements="x", python="3.12", venv="/venvs/x", **fields | changes)
-
-
 @pytest.fixture
 def layout(tmp_path):
     return Layout(str(tmp_path))
-
-
-def finish(layout: Layout, name: str, created: float) -> None:
-    os.makedirs(layout.release(name))
-    manifest(name, created).write(layout.release(name))
 
 
 def test_a_new_app_has_nothing(layout):
@@ -106,6 +98,20 @@ def test_what_has_no_manifest_was_never_finished(layout):
     assert layout.manifest("c-3") is None
     assert layout.manifest("nowhere") is None
     assert [found.id for found in layout.finished()] == ["b-2", "a-1"]
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("/srv/django/shop/releases/a-1/env", ("/srv/django/shop", "a-1")),
+        ("/srv/django/shop/current/env", None),
+        ("/etc/environment", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_release_of_an_environment(file, found):
+    assert release_of(file) == (found and (Layout(found[0]), found[1]))
 
 
 def live(layout, *names):

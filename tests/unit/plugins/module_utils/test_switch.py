@@ -216,8 +216,7 @@ def stage(tmp_path, tmp_path_factory, monkeypatch):
     def write(path, text, *, mode=0o644, uid=-1, gid=-1):
         _files.write_atomic(path, text, mode=mode)
 
-    for module in (_switch, _vassals):
-        monkeypatch.setattr(module, "write_atomic", write)
+    monkeypatch.setattr(_vassals, "write_atomic", write)
     monkeypatch.setattr(_vassals, "account", lambda name: SimpleNamespace(pw_name=name, pw_uid=1, pw_gid=1))
     monkeypatch.setattr(_vassals, "PAUSE", 0.01)
     monkeypatch.setattr(_vassals, "_GRACE", 0.1)

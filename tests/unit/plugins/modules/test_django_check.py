@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,9 @@ from ansible_collections.emperor.web.plugins.module_utils._module_django_check i
     sentence,
     serious,
 )
+from ansible_collections.emperor.web.plugins.module_utils._release import Layout
+
+from ...releases import deploying, finish, history, mark_of, work_on
 
 GOOD = {"debug": False, "insecure_key": False, "insecure_key_reason": "", "allowed_hosts": ["shop.example.com"]}
 
@@ -122,6 +126,17 @@ def test_serious_messages_fail_with_all_of_them(run_module, project):
     assert result["msg"] == "the project is not fit to serve: (a.E1) One.; (b.E2) Two."
     assert len(result["messages"]) == 3
     assert result["project"] == GOOD
+
+
+def test_a_release_that_is_not_fit_to_serve_has_failed(run_module, project, tmp_path, monkeypatch):
+    layout = Layout(str(tmp_path / "shop"))
+    finish(layout, "a-1")
+    path = deploying(layout, "a-1")
+    Path(path).write_text("{}")
+    work_on(layout, monkeypatch)
+    project.facts = {"debug": True}
+    result = run_module(django_check, ARGUMENTS | {"deploy": True, "environment_file": path})
+    assert mark_of(layout, "a-1")["reason"] == history(layout)[0]["reason"] == result["msg"]
 
 
 def test_deployment_errors_count_on_request_and_can_be_accepted(run_module, project):

@@ -7,11 +7,15 @@ from __future__ import annotations
 import getpass
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils._lock import Lock
+from ansible_collections.emperor.web.plugins.module_utils._release import Layout
 from ansible_collections.emperor.web.plugins.modules import django_hook
+
+from ...releases import deploying, finish, history, mark_of, work_on
 
 LAUNCHER = Path(__file__).resolve().parents[4] / "roles/uwsgi/files/run.py"
 RELEASE = "3f2a9c1b-7d04e6aa"
@@ -22,11 +26,8 @@ ENVIRONMENT = {"PATH": os.environ["PATH"], "API_TOKEN": SECRET, "EMPEROR_RELEASE
 @pytest.fixture
 def hook(run_module, monkeypatch, tmp_path):
     """Run commands for a release that is there, with the launcher that hosts have."""
-    folder = tmp_path / "releases" / RELEASE
+    folder = Path(finish(Layout(str(tmp_path)), RELEASE, app=getpass.getuser(), project="site"))
     (folder / "src/site").mkdir(parents=True)
-    names = ["id", "revision", "version", "source", "settings", "wsgi", "requirements", "python", "venv"]
-    manifest = dict.fromkeys(names, "x") | {"app": getpass.getuser(), "project": "site", "created": 1.0}
-    (folder / "release.json").write_text(json.dumps(manifest))
     (folder / "env").write_text(json.dumps(ENVIRONMENT))
     monkeypatch.setattr(django_hook, "LAUNCHER", str(LAUNCHER))
     monkeypatch.setattr(django_hook.run_hooks, "__kwdefaults__", {"launcher": str(LAUNCHER)})
@@ -67,6 +68,19 @@ def test_a_failure_says_what_failed_and_what_is_live(hook, tmp_path, live, said)
     assert SECRET not in str(result)
     assert os.listdir(tmp_path / "releases" / RELEASE / "src/site") == ["first"]
     assert not (tmp_path / "deploy.lock").exists()
+
+
+def test_a_release_fails_with_a_hook_of_its_deployment(hook, tmp_path, monkeypatch):
+    layout = Layout(str(tmp_path))
+    deploying(layout, RELEASE)
+    hook("exit 7")
+    assert (mark_of(layout, RELEASE), history(layout)) == ({}, []), "a task of its own deploys nothing"
+    holder = work_on(layout, monkeypatch)
+    hook('echo "bad $API_TOKEN" >&2; exit 7', lock="run", holder=asdict(holder))
+    mark, (entry,) = mark_of(layout, RELEASE), history(layout)
+    assert (mark["step"], entry["step"], entry["result"]) == ("before_switch", "before_switch", "failed")
+    assert mark["reason"] == entry["reason"] and "ended with 7: bad ***" in mark["reason"]
+    assert list(entry["seconds"]) == ["before_switch"]
 
 
 def test_a_command_that_does_not_end_is_ended(hook):
