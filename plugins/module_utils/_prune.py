@@ -23,7 +23,7 @@ from ansible_collections.emperor.web.plugins.module_utils._release import Layout
 def prune(layout: Layout, keep: int, *, check_mode: bool, timeout: int) -> dict[str, Any]:
     """Remove what no kept release needs; returns what the module reports."""
     finished, live = layout.finished(), layout.live() or ""
-    kept = {live, *layout.last_live(2)}
+    kept = {live, layout.last_good(), *layout.last_live(2)}
     kept |= {manifest.id for manifest in finished[::-1][:keep]}
     # A release whose socket is still there has workers that may yet import from it.
     kept |= {manifest.id for manifest in finished if os.path.exists(f"{layout.release(manifest.id)}/live.sock")}

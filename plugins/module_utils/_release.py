@@ -90,8 +90,8 @@ class Layout:
         found = [manifest for name in names if (manifest := self.manifest(name))]
         return sorted(found, key=lambda manifest: manifest.created)
 
-    def last_live(self, count: int) -> list[str]:
-        """The ids of the releases that were live last, newest first, according to the app's history."""
+    def last_live(self, count: int | None = None) -> list[str]:
+        """The ids of the releases that were live last, so many or all, newest first, by the app's history."""
         lines = (read_text(self.log) or "").splitlines()
         found: list[str] = []
         for line in reversed(lines):
@@ -104,6 +104,12 @@ class Layout:
             if len(found) == count:
                 break
         return found
+
+    def last_good(self) -> str:
+        """The release besides the live one that was live last, is there and has not failed since; empty for none."""
+        there, live = {manifest.id for manifest in self.finished()}, self.live()
+        good = (name for name in self.last_live() if name in there and not os.path.exists(self.failure(name)))
+        return next((name for name in good if name != live), "")
 
     def failure(self, name: str) -> str:
         """The file that marks a release which did not become live, and says why."""

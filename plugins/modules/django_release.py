@@ -171,7 +171,8 @@ options:
     default: 1800
   keep:
     description:
-      - Finished releases to keep, with O(state=pruned). The live one and the one before it stay in any case.
+      - Finished releases to keep, with O(state=pruned). The live one, the one before it, and the last one that was live
+        and has not failed since stay in any case.
     type: int
     default: 3
 requirements:

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 from ansible_collections.emperor.web.plugins.module_utils import _build, _files, _git, _process, _prune
 from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive
 from ansible_collections.emperor.web.plugins.module_utils._module_django_release import ARGUMENTS
+from ansible_collections.emperor.web.plugins.module_utils._outcome import mark
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, UserError
 from ansible_collections.emperor.web.plugins.module_utils._prune import prune, remove
 from ansible_collections.emperor.web.plugins.module_utils._release import Manifest
@@ -203,9 +205,13 @@ def test_folders_with_data_are_not_listed_by_others(app):
     }
 
 
-def test_another_environment_is_another_release_on_the_same_virtual_environment(app):
+@pytest.mark.parametrize(
+    "change", [{"environment": {"A": "1"}}, {"uwsgi": {"processes": 3}}], ids=["environment", "number of workers"]
+)
+def test_a_setting_alone_is_another_release_on_the_same_virtual_environment(app, change):
     first = app.present()
-    second = app.present(environment={"A": "1"})
+    second = app.present(**change)
+    assert second["changed"]
     assert first["release"] != second["release"]
     assert first["revision"] == second["revision"]
     assert os.path.realpath(first["virtualenv"]) == os.path.realpath(second["virtualenv"])
@@ -214,10 +220,15 @@ def test_another_environment_is_another_release_on_the_same_virtual_environment(
 
 def test_other_requirements_are_another_virtual_environment(app):
     first = app.present()
+    before, venv = app.tree(), os.path.realpath(first["virtualenv"])
     app.repository.commit({"requirements.txt": "Django\ngunicorn\n"})
     second = app.present()
     assert first["revision"] != second["revision"]
-    assert os.path.realpath(first["virtualenv"]) != os.path.realpath(second["virtualenv"])
+    assert venv != os.path.realpath(second["virtualenv"])
+    now, theirs = app.tree(), (f"venvs/{os.path.basename(venv)}", f"releases/{first['release']}")
+    old = {path: state for path, state in before.items() if path.startswith(theirs)}
+    assert f"{theirs[0]}/bin/python" in old
+    assert {path: now.get(path) for path in old} == old, "what the live release runs with is as it was"
 
 
 def test_a_secret_key_that_is_given_is_used(app):
@@ -469,6 +480,24 @@ def test_old_releases_are_removed_with_what_was_only_theirs(five):
     assert sorted(os.listdir(five.root / "static" / "sub")) == ["0.css", "1.css", "4.css"]
     assert sorted(os.listdir(five.root / "venvs")) == ["venv-0", "venv-2"]
     assert not five.pruned(keep=1)["changed"]
+
+
+def test_the_last_good_release_stays_when_the_one_before_has_failed(five):
+    """So that there is a way back, also when few are kept."""
+    layout = five.builder().layout
+    for name in RELEASES[::-1]:
+        layout.record({"release": name, "result": "live"})
+
+    def left() -> list[str]:
+        return sorted(set(kept(five)) - {os.path.basename(path) for path in five.pruned(check=True, keep=0)["removed"]})
+
+    assert left() == RELEASES[:2]
+    mark(layout, RELEASES[1], "it was too slow", "probation")
+    assert left() == RELEASES[:3]
+    mark(layout, RELEASES[2], "so was this", "check")
+    assert left() == [*RELEASES[:2], RELEASES[3]]
+    shutil.rmtree(layout.release(RELEASES[3]))
+    assert left() == [*RELEASES[:2], RELEASES[4]], "one that is gone is no way back"
 
 
 def test_what_is_removed_only_in_part_is_not_finished(five, monkeypatch):
