@@ -230,6 +230,34 @@ def test_app_cannot_change_its_code_or_its_vassal(host):
         assert host.run(f"runuser -u guestbook -- touch {path}/planted").rc != 0, path
 
 
+ASK_NEEDRESTART = """
+our %nrconf = (override_rc => { qr(^dbus) => 0 });
+my $file = shift;
+eval do { local (@ARGV, $/) = $file; <> };
+die $@ if $@;
+for my $unit (@ARGV) {
+    my ($found) = grep { $unit =~ /$_/ } sort keys %{$nrconf{override_rc}};
+    print defined $found ? $nrconf{override_rc}{$found} : "restarted", "\\n";
+}
+"""
+
+
+def test_an_upgrade_of_libraries_restarts_no_app(host):
+    """Ubuntu's needrestart would; what it reads is evaluated as it does that."""
+    units = {
+        "uwsgi-emperor@guestbook.service": "0",
+        "django@guestbook:worker.service": "0",
+        "dbus.service": "0",
+        "nginx.service": "restarted",
+        "django.service": "restarted",
+        "my-django@x.service": "restarted",
+    }
+    path = "/etc/needrestart/conf.d/emperor.conf"
+    answers = host.check_output(f"perl -we %s {path} {' '.join(units)}", ASK_NEEDRESTART).split()
+    assert dict(zip(units, answers)) == units
+    assert host.check_output(f"stat -c '%a %U %G' {path}") == "644 root root"
+
+
 def test_migrations_are_applied(host):
     shown = host.check_output("guestbook-manage showmigrations --plan")
     assert "[X]  entries.0008_entry_message_not_empty" in shown

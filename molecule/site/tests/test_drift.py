@@ -15,7 +15,7 @@ INVENTORY = Path(os.environ["EMPEROR_PROJECT"]) / "molecule/site/inventory.yml"
 MANAGED = """
 find /etc/nginx/nginx.conf /etc/nginx/emperor /etc/nginx/sites-enabled /etc/uwsgi/emperor /etc/ssh/sshd_config.d \
   /etc/systemd/system/*emperor@* /etc/systemd/system/django@.service /etc/default/locale /usr/local/bin \
-  /usr/local/lib/emperor/* -maxdepth 2 -type f -not -path '*/uv-*'
+  /usr/local/lib/emperor/* /etc/needrestart/conf.d/emperor.conf -maxdepth 2 -type f -not -path '*/uv-*'
 readlink -f /etc/default/locale
 find /srv/django/*/releases/*/env -type f
 """
