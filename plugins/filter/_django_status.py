@@ -47,6 +47,9 @@ from typing import Any
 from ansible_collections.emperor.web.plugins.plugin_utils._apps import by_app
 from ansible_collections.emperor.web.plugins.plugin_utils._text import row, words
 
+# Migrations that are named; the first release of a project has dozens.
+_SHOWN = 3
+
 
 def django_status(
     apps: list[dict[str, Any]], domains: dict[str, list[str]], migrations: list[dict[str, Any]]
@@ -66,7 +69,7 @@ def block(app: dict[str, Any], domains: list[str], migrations: dict[str, Any]) -
         "revision": app["revision"],
         "before": words(before["release"], before["version"]) if before else gone(app["previous"]),
         "health": "not asked, as that would wake it" if app["asleep"] else health(app["health"]),
-        "migrations": pending(migrations),
+        "migrations": "; ".join(filter(None, [pending(migrations), came_with(app["migrations"])])),
         "vassals": "; ".join(map(vassal, app["vassals"])) or ("asleep" if app["asleep"] else "none runs"),
     }
     failed = [one["release"] for one in app["releases"] if one["failed"]]
@@ -104,6 +107,12 @@ def pending(found: dict[str, Any]) -> str:
     if found.get("unknown"):
         said.append(f"{len(found['unknown'])} applied that the live release does not have")
     return ", ".join(said)
+
+
+def came_with(done: list[str]) -> str:
+    """What the database got, or lost, on the way to the live release."""
+    earlier = f"{len(done) - _SHOWN} others, " if len(done) > _SHOWN else ""
+    return f"on the way to it: {earlier}{', '.join(done[-_SHOWN:])}" if done else ""
 
 
 def vassal(found: dict[str, Any]) -> str:

@@ -36,6 +36,13 @@ options:
     type: list
     elements: dict
     default: []
+  migrated:
+    description:
+      - What M(emperor.web.django_migrate) has returned for these apps, each with C(app), for V(switch), which writes it
+        into the app's history.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -81,13 +88,26 @@ def django_step(
     step: str,
     sources: list[dict[str, Any]] | None = None,
     checks: list[dict[str, Any]] | None = None,
+    migrated: list[dict[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Options by app, of the apps that need the step."""
     if step not in _STEPS:
         raise AnsibleFilterError(f"_django_step knows no step {step}; there are {', '.join(_STEPS)}")
     built, checked = by_app(sources), by_app(checks)
+    for name, migrations in migrations_by_app(migrated or []).items():
+        built[name] = built[name] | {"migrations": migrations}
     options = {app["name"]: _STEPS[step](app, built.get(app["name"], {}), checked.get(app["name"], {})) for app in apps}
     return {name: own for name, own in options.items() if own is not None}
+
+
+def migrations_by_app(migrated: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """What was done to the database of each app."""
+    found: dict[str, list[str]] = {}
+    for result in migrated:
+        for done in [*result.get("unapplied", []), *result.get("applied", [])]:
+            name = f"{done['app']}.{done['name']}{' (undone)' if done['backwards'] else ''}"
+            found.setdefault(result["app"], []).append(name)
+    return found
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +166,7 @@ def _switch(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any])
             "probation": app["probation"],
             "probation_errors": app["probation_errors"],
             "overlap": app["overlap"],
+            "migrations": source.get("migrations"),
         }
     )
 

@@ -156,10 +156,10 @@ class DjangoModule:
 
     def fail(self, msg: str, **result: Any) -> None:
         """Fail the module, and the release that is being deployed with it."""
-        seconds = {self.action: round(time.monotonic() - self.began, 3)}
-        failed_before_switch(
-            self.module, self.params["environment_file"], step=self.action, reason=msg, seconds=seconds
-        )
+        noted: dict[str, Any] = {"seconds": {self.action: round(time.monotonic() - self.began, 3)}}
+        if "applied" in result:
+            noted["migrations"] = [f"{done['app']}.{done['name']}" for done in result["applied"]]
+        failed_before_switch(self.module, self.params["environment_file"], step=self.action, reason=msg, **noted)
         self.module.fail_json(msg=msg, **result)
 
     def _fail(self, action: str, error: dict[str, Any], partial: dict[str, Any], outcome: Result) -> None:

@@ -44,6 +44,7 @@ class AppInfo:
             "version": manifest.version if manifest else "",
             "since": moment(went_live["time"]) if went_live else "",
             "by": went_live.get("by", "") if went_live else "",
+            "migrations": went_live.get("migrations", []) if went_live else [],
             "previous": release_before(self.history, live),
             "asleep": asleep,
             "maintenance": os.path.exists(self.layout.maintenance),

@@ -40,6 +40,7 @@ ARGUMENTS = LOCK_ARGUMENTS | {
     "access_log": {"type": "path", "default": "/var/log/nginx/access.log"},
     "overlap": {"type": "bool", "default": True},
     "action": {"type": "str", "choices": ["release", "rollback"], "default": "release"},
+    "migrations": {"type": "list", "elements": "str", "default": []},
     "drain": {"type": "int", "default": 60},
 }
 

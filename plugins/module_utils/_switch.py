@@ -259,7 +259,7 @@ class Switch:
 
     def _record(self, entry: dict[str, Any]) -> None:
         known = {"previous": self.before or "", "by": self.by, "seconds": self.seconds}
-        known |= {"action": self.options.get("action", "release")}
+        known |= {"action": self.options.get("action", "release"), "migrations": self.options.get("migrations", [])}
         try:
             _outcome.record(self.layout, self.release, known | entry)
         except OSError as error:

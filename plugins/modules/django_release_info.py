@@ -115,6 +115,11 @@ apps:
       description: Id of the release that was live before it, empty where none was. It may be gone by now.
       type: str
       sample: 9e107d9d-372bb682
+    migrations:
+      description: The migrations that were applied, or undone, by the run that made the release live.
+      type: list
+      elements: str
+      sample: [shop.0009_item_colour]
     asleep:
       description: Whether nothing of the app runs until the next request, see M(emperor.web.uwsgi_emperor).
       type: bool
@@ -210,6 +215,7 @@ apps:
           version: v1.4.2
           revision: 3f2a9c1b5d7e8f90112233445566778899aabbcc
           by: ann
+          migrations: [shop.0009_item_colour]
           result: live
           seconds: {start: 2.104, publish: 0.01, switch: 0.001, confirm: 0.012}
     health:

@@ -131,6 +131,13 @@ options:
     type: str
     choices: [release, rollback]
     default: release
+  migrations:
+    description:
+      - Migrations that were applied on the way to this release, as V(shop.0004_item_colour). They are for the app's
+        history only.
+    type: list
+    elements: str
+    default: []
   drain:
     description: Seconds that the vassal before has to finish its requests.
     type: int

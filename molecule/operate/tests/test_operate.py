@@ -156,7 +156,7 @@ def test_status_shows_what_is_live_and_changes_nothing(host, play, ids):
     for part in (
         rf"before +{ids['v1']}  v1",
         "health +well, 200",
-        "migrations +0 pending",
+        "migrations +0 pending; on the way to it: entries.0009_entry_mood\n",
         rf"vassals +{ids['v2']}: 4 wo",
     ):
         assert re.search(part, text), text
@@ -256,6 +256,7 @@ def test_rollback_that_undoes_migrations_and_applies_them(host, site, play, ids)
         assert changed(said) == 2
         assert "does not know" not in shown(said)
         assert (live(host), "mood" in columns(host)) == (ids["v1"], False)
+        assert "on the way to it: entries.0009_entry_mood (undone)" in shown(play("emperor.web.status"))
     with Visitors(site, "/"):
         said = failure(play("emperor.web.rollback -e release=v2"))
         assert "needs migrations that the database does not have: entries.0009_entry_mood. Deploy it" in said

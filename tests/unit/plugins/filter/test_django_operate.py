@@ -115,6 +115,7 @@ STATUS = INFO | {
     "by": "ann",
     "revision": "cccc",
     "version": "v3",
+    "migrations": [],
     "asleep": False,
     "maintenance": False,
     "lock": {},
@@ -160,6 +161,13 @@ def test_status():
         ({"vassals": [], "asleep": True}, ASKED, "vassals", "asleep"),
         ({"vassals": [], "asleep": True, "health": {}}, ASKED, "health", "not asked, as that would wake it"),
         ({}, {"app": "blog", "plan": []}, "migrations", "not asked"),
+        (
+            {"migrations": ["a.1", "a.2", "b.1"]},
+            {"app": "shop", "plan": []},
+            "migrations",
+            "0 pending; on the way to it: a.1, a.2, b.1",
+        ),
+        ({"migrations": [*"abcde"]}, {"app": "blog"}, "migrations", "not asked; on the way to it: 2 others, c, d, e"),
         ({}, {"app": "shop", "msg": "no server\nmore"}, "migrations", "cannot be asked: no server"),
     ],
 )

@@ -276,6 +276,14 @@ def test_secrets_of_the_settings_do_not_get_out(run_module, stub):
     assert result["answer"] == ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"]
 
 
+@pytest.fixture
+def on_its_way(tmp_path):
+    """An app with a release that is about to be deployed, and the file of its environment."""
+    layout = Layout(str(tmp_path / "shop"))
+    finish(layout, "a-1")
+    return layout, deploying(layout, "a-1")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -290,10 +298,8 @@ def test_secrets_of_the_settings_do_not_get_out(run_module, stub):
     ],
     ids=["no answer", "an error"],
 )
-def test_a_release_fails_with_a_step_of_its_deployment(run_module, stub, tmp_path, monkeypatch, text, said):
-    layout = Layout(str(tmp_path / "shop"))
-    finish(layout, "a-1")
-    path = deploying(layout, "a-1")
+def test_a_release_fails_with_a_step_of_its_deployment(run_module, stub, on_its_way, monkeypatch, text, said):
+    layout, path = on_its_way
     Path(path).write_text(json.dumps({"SECRET_KEY": "s3cret-one"}))
     arguments = stub(text) | {"environment_file": path}
     run_module(asking(), arguments)
@@ -305,6 +311,17 @@ def test_a_release_fails_with_a_step_of_its_deployment(run_module, stub, tmp_pat
     mark, (entry,) = mark_of(layout, "a-1"), history(layout)
     assert (mark["step"], mark["reason"]) == (entry["step"], entry["reason"]) == ("check", said)
     assert list(entry["seconds"]) == ["check"]
+
+
+def test_what_was_applied_before_a_migration_failed_is_in_the_history(run_module, stub, on_its_way, monkeypatch):
+    layout, path = on_its_way
+    Path(path).write_text("{}")
+    work_on(layout, monkeypatch)
+    partial = {"applied": [{"app": "shop", "name": "0001_initial"}], "unapplied": []}
+    arguments = stub(f"answer({ {'error': RAISED, 'partial': partial}!r})") | {"environment_file": path}
+    run_module(asking("migrate"), arguments)
+    (entry,) = history(layout)
+    assert (entry["step"], entry["migrations"]) == ("migrate", ["shop.0001_initial"])
 
 
 def test_a_bad_environment_file_is_named(run_module, stub, tmp_path):

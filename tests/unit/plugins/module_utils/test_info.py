@@ -46,7 +46,7 @@ def app(tmp_path: Path) -> Layout:
         finish(layout, name, number, app="shop", revision=f"r{name}", version=f"v{number}")
     os.makedirs(layout.release("half"))
     os.symlink("releases/bb", layout.current)
-    for line in (entry("aa"), entry("bb", "aa", by="ann"), entry("cc", "bb", "failed")):
+    for line in (entry("aa"), entry("bb", "aa", by="ann", migrations=["shop.0002_x"]), entry("cc", "bb", "failed")):
         layout.record(line)
     for name in ("bb", "cc"):  # a live one may have a mark when a run was killed right after its switch
         Path(layout.failure(name)).write_text("{}")
@@ -60,7 +60,19 @@ def report(app: Layout, **changes) -> dict:
 
 def test_report(app):
     found = report(app)
-    known = ("live", "previous", "version", "revision", "by", "since", "maintenance", "lock", "vassals", "health")
+    known = (
+        "live",
+        "previous",
+        "version",
+        "revision",
+        "by",
+        "since",
+        "maintenance",
+        "lock",
+        "vassals",
+        "health",
+        "migrations",
+    )
     assert [found[name] for name in known] == [
         "bb",
         "aa",
@@ -72,6 +84,7 @@ def test_report(app):
         {},
         [],
         {},
+        ["shop.0002_x"],
     ]
     assert [(one["release"], one["live"], one["was_live"], one["failed"]) for one in found["releases"]] == [
         ("cc", False, False, True),

@@ -268,7 +268,7 @@ def test_the_first_release_goes_live(stage, emperor):
 
 
 def test_a_healthy_release_takes_over(stage, emperor, live):
-    result = stage.switch().go()
+    result = stage.switch(migrations=["shop.0002_x"]).go()
     assert result["served"] == NEW
     assert os.readlink(stage.layout.current) == f"releases/{NEW}"
     assert stage.inis() == [NEW]
@@ -276,6 +276,7 @@ def test_a_healthy_release_takes_over(stage, emperor, live):
     entry = stage.history()[-1]
     assert entry["result"] == "live"
     assert (entry["release"], entry["previous"], entry["version"]) == (NEW, OLD, "v1")
+    assert entry["migrations"] == ["shop.0002_x"]
     assert entry["revision"].startswith("bbbbbbbb")
     assert entry["time"] == pytest.approx(time.time(), abs=60)
     assert stage.layout.last_live(2) == [NEW, OLD]
