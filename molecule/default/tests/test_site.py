@@ -254,7 +254,7 @@ def test_an_upgrade_of_libraries_restarts_no_app(host):
     }
     path = "/etc/needrestart/conf.d/emperor.conf"
     answers = host.check_output(f"perl -we %s {path} {' '.join(units)}", ASK_NEEDRESTART).split()
-    assert dict(zip(units, answers)) == units
+    assert dict(zip(units, answers, strict=True)) == units
     assert host.check_output(f"stat -c '%a %U %G' {path}") == "644 root root"
 
 
