@@ -16,6 +16,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.emperor.web.plugins.filter.django_apps import django_apps
 from ansible_collections.emperor.web.plugins.module_utils._django import DJANGO_ARGUMENTS
+from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = [
@@ -92,7 +93,7 @@ def test_roles_take_the_sample(name, tmp_path, monkeypatch):
 
 
 def tasks(data) -> Iterator[tuple[str, dict]]:
-    """Uses of the Django modules in a playbook, which tests/integration/targets/django_check also runs."""
+    """Uses of the modules for Django in a playbook, which tests/integration and molecule/operate also run."""
     for play in data if isinstance(data, list) else []:
         for task in play.get("tasks", []):
             yield from (
@@ -102,11 +103,17 @@ def tasks(data) -> Iterator[tuple[str, dict]]:
 
 def test_modules_take_the_sample():
     found = [use for text in SAMPLES.values() for use in tasks(yaml.safe_load(text))]
-    assert {name for name, _given in found} == {"django_check", "django_migrate", "django_collectstatic"}
+    assert {name for name, _given in found} == {
+        "django_check",
+        "django_migrate",
+        "django_collectstatic",
+        "django_release",
+    }
     for name, given in found:
         module = importlib.import_module(f"ansible_collections.emperor.web.plugins.modules.{name}")
         own = {option: bare(about) for option, about in yaml.safe_load(module.DOCUMENTATION)["options"].items()}
-        shared = {option: bare(about) for option, about in DJANGO_ARGUMENTS.items()}
+        fragment = LOCK_ARGUMENTS if name == "django_release" else DJANGO_ARGUMENTS
+        shared = {option: bare(about) for option, about in fragment.items()}
         assert ArgumentSpecValidator(own | shared).validate(given).error_messages == []
 
 
