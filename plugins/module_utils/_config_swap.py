@@ -281,7 +281,7 @@ class Swap:
             else:
                 remove(path)
             self._made.append(partial(self._put_back, change))
-        for folder in {os.path.dirname(os.path.join(self.root, change.path)) for change in self.changes}:
+        for folder in {folder for change in self.changes for folder in _above(self.root, change.path)}:
             if os.path.isdir(folder):
                 sync(folder)
         self.atomic = len(self.changes) == 1
@@ -292,6 +292,12 @@ class Swap:
             os.rename(_beside(self.root, change.path, "old"), path)
         else:
             remove(path)
+
+
+def _above(root: str, path: str) -> list[str]:
+    """The folder of a path and those above it, up to the root; each of them may be new."""
+    parts = path.split("/")[:-1]
+    return [os.path.join(root, *parts[:count]) for count in range(len(parts) + 1)]
 
 
 def _beside(root: str, path: str, kind: str) -> str:

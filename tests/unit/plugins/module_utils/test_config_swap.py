@@ -200,6 +200,70 @@ def test_what_fails_after_the_exchange_is_undone_by_another(root, monkeypatch):
     assert state(root) == OLD
 
 
+@pytest.fixture
+def steps(monkeypatch) -> list[tuple[str, str]]:
+    """What is made durable, and what gets its name, in the order in which that happens: the call and the path."""
+    done = []
+
+    def recorded(name, call, path):
+        def recording(*arguments, **options):
+            done.append((name, path(*arguments)))
+            return call(*arguments, **options)
+
+        return recording
+
+    monkeypatch.setattr(os, "fsync", recorded("sync", os.fsync, lambda handle: os.readlink(f"/proc/self/fd/{handle}")))
+    monkeypatch.setattr(os, "rename", recorded("rename", os.rename, lambda _source, target: target))
+    monkeypatch.setattr(
+        _config_swap, "exchange", recorded("exchange", _config_swap.exchange, lambda _one, other: str(other))
+    )
+    return done
+
+
+def last(steps: list[tuple[str, str]], step: tuple[str, str]) -> int:
+    """When something happened for the last time."""
+    assert step in steps, f"never happened: {step}"
+    return len(steps) - 1 - steps[::-1].index(step)
+
+
+# Those of them that are files afterwards.
+FILES = [change.path for change in CHANGES if change.after]
+
+
+def test_a_power_failure_finds_the_old_folder_or_all_of_the_new_one(root, steps):
+    """What the exchange shows is on the disk before, and the exchange itself before anybody is told of it."""
+    work = work_folder(str(root))
+    swap = begun(root)
+    swap.make()
+    assert swap.atomic
+    exchanged = last(steps, ("exchange", str(root)))
+    # What was being changed, for the run after.
+    assert last(steps, ("rename", f"{work}/journal.json")) < last(steps, ("sync", work)) < exchanged
+    assert steps.index(("sync", str(root.parent))) < exchanged
+    for path in FILES:
+        named = last(steps, ("rename", f"{work}/tree/{path}"))
+        assert last(steps, ("sync", f"{work}/new/{path}")) < named
+        folder = os.path.dirname(f"{work}/tree/{path}")
+        while folder != work:
+            assert named < last(steps, ("sync", folder)) < exchanged
+            folder = os.path.dirname(folder)
+    assert exchanged < last(steps, ("sync", str(root.parent)))
+
+
+def test_a_power_failure_between_two_files_finds_none_of_them_empty(root, steps, monkeypatch):
+    monkeypatch.setattr(_config_swap, "mounted", lambda _folder: True)
+    swap = begun(root)
+    swap.make()
+    assert not swap.atomic
+    named = [last(steps, ("rename", f"{root}/{path}")) for path in FILES]
+    for path in FILES:
+        folder, name = os.path.split(f"{root}/{path}")
+        assert last(steps, ("sync", f"{folder}/.{name}.emperor-new")) < min(named)
+        while folder != str(root.parent):
+            assert max(named) < last(steps, ("sync", folder))
+            folder = os.path.dirname(folder)
+
+
 def test_mount_points_are_seen(monkeypatch):
     table = "22 1 0:1 / / rw - ext4 x rw\n23 22 0:2 / /etc/ngi\\040nx/conf.d rw - tmpfs x rw\n"
     monkeypatch.setattr(_config_swap, "read_text", lambda _path: table)
