@@ -5,9 +5,10 @@
     run.py --smoke    one short round: shows that this still works, the figures mean nothing
 
 One container with the example project, put live by emperor.web.site, and beside it on the same files and the same
-virtual environment: a bare Nginx, uWSGI's own HTTP socket with the options of the site's vassal, and Gunicorn behind
-the bare Nginx. The load (wrk) is in the container as well, on its loopback interface. Each round asks all of them, one
-after the other, and who is first changes; a ratio is that of two sides in one round.
+virtual environment: a bare Nginx, that Nginx in front of the site's own uWSGI, uWSGI's own HTTP socket with the options
+of the site's vassal, and Gunicorn behind the bare Nginx. What runs Python has the sandbox and the limits of the site's
+unit, which filters its system calls. The load (wrk) is in the container as well, on its loopback interface. Each round
+asks all of them, one after the other, and who is first changes; a ratio is that of two sides in one round.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ OTHERS = ("other-uwsgi", "other-gunicorn", "other-nginx")
 CONNECTIONS = 16
 ENTRIES = 20
 OURS, NGINX, SOCKET, GUNICORN = "emperor.web", "bare Nginx", "uWSGI's HTTP socket", "Nginx and Gunicorn"
-PORTS = {OURS: 80, NGINX: 8081, SOCKET: 8082, GUNICORN: 8083}
+VASSAL = "bare Nginx and the site's uWSGI"
+PORTS = {OURS: 80, NGINX: 8081, SOCKET: 8082, GUNICORN: 8083, VASSAL: 8084}
 
 # Nothing but what serving takes. What the site does besides (looks for maintenance, adds headers, logs) is measured.
 BARE = f"""
@@ -60,6 +62,13 @@ http {{
             proxy_pass http://unix:/run/emperor/bench/gunicorn.sock;
         }}
     }}
+    server {{
+        listen {PORTS[VASSAL]};
+        location / {{
+            include /etc/nginx/uwsgi_params;
+            uwsgi_pass unix:{ROOT}/current/live.sock;
+        }}
+    }}
 }}
 """
 FILL = f"""
@@ -76,18 +85,18 @@ class Odd(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """One path, who serves it besides this collection, and the ratio that is wanted."""
+    """One path, who serves it besides this collection, and the ratio that is wanted; None to tell it only."""
 
     name: str
     path: str
-    goals: dict[str, float]
+    goals: dict[str, float | None]
 
     def sides(self) -> list[str]:
         return [OURS, *self.goals]
 
 
 def cases(style: str) -> list[Case]:
-    dynamic = {SOCKET: 0.9, GUNICORN: 1.2}
+    dynamic = {SOCKET: 0.9, GUNICORN: 1.2, VASSAL: None}
     return [
         Case("static file", style, {NGINX: 0.95}),
         Case(f"page with {ENTRIES} entries", "/", dynamic),
@@ -119,20 +128,37 @@ def prepare(tools: Path, place: Path, image: str) -> dict[str, str]:
     HOST.put(f"{OTHER}/vassal.ini", own)
     HOST.put(f"{OTHER}/nginx.conf", BARE)
     in_release = ["/usr/bin/python3", "-I", "/usr/local/lib/emperor/run.py"]
-    start(OTHERS[0], "--uid=bench", "--gid=bench", *in_release, "--ini", f"{OTHER}/vassal.ini")
+    sandbox = hardening(HOST.run("systemctl", "cat", "uwsgi-emperor@bench.service"))
+    start(OTHERS[0], sandbox, *in_release, "--ini", f"{OTHER}/vassal.ini")
     workers = re.search(r"^processes = (\d+)$", vassal, re.MULTILINE).group(1)
     bind = "unix:/run/emperor/bench/gunicorn.sock"
-    # Gunicorn gives its socket to its own group; who may reach it is up to the folder.
+    # Gunicorn gives its socket to its own group, which the sandbox forbids; who may reach it is up to the folder.
     program = ["gunicorn", f"--workers={workers}", f"--bind={bind}", "--umask=0", "guestbook.wsgi:application"]
-    start(OTHERS[1], *in_release, f"{ROOT}/current", *program)
-    start(OTHERS[2], "nginx", "-c", f"{OTHER}/nginx.conf", "-g", "daemon off;")
+    start(OTHERS[1], [*sandbox, "SystemCallFilter=@chown"], *in_release, f"{ROOT}/current", *program)
+    # As the package's unit, which the site's Nginx runs by, has no sandbox.
+    start(OTHERS[2], [], "nginx", "-c", f"{OTHER}/nginx.conf", "-g", "daemon off;")
     code = "import django, gunicorn; print(django.__version__, gunicorn.__version__)"
     django, gunicorn = HOST.run(f"{ROOT}/current/venv/bin/python", "-c", code).split()
     return {"emperor.web": revision(), **HOST.versions(), "Django": django, "Gunicorn": gunicorn, "workers": workers}
 
 
-def start(unit: str, *argv: str) -> None:
-    HOST.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", *argv)
+# How the Emperor is started and ended, which the other sides are not by.
+OWN = ("Exec", "Type", "Notify", "Restart", "Kill", "Timeout", "SyslogIdentifier")
+
+
+def hardening(unit: str) -> list[str]:
+    """The lines of the site's unit that say what its processes may: sandbox, limits, user and environment."""
+    _unit, *services = re.split(r"^\[Service\]$", unit.replace("\\\n", " "), flags=re.MULTILINE)
+    lines = [line.strip() for text in services for line in re.split(r"^\[", text, flags=re.MULTILINE)[0].splitlines()]
+    return [line.replace("%i", "bench") for line in lines if "=" in line and not line.startswith(("#", *OWN))]
+
+
+def start(unit: str, settings: list[str], *argv: str) -> None:
+    command = " ".join('"' + word.replace("%", "%%") + '"' for word in argv)
+    text = "\n".join(["[Service]", *settings, f"ExecStart={command}", ""])
+    HOST.put(f"/run/systemd/system/{unit}.service", text)
+    HOST.run("systemctl", "daemon-reload")
+    HOST.run("systemctl", "start", unit)
 
 
 ASK = """
@@ -221,6 +247,7 @@ def table(rows: list[dict]) -> str:
         ratio = goal = ""
         if row["ratio"]:
             ratio = "**{median:.2f}** ({q1:.2f} to {q3:.2f})".format(**row["ratio"])
+        if row["goal"]:
             goal = f"{row['goal']}, {'met' if row['ratio']['median'] >= row['goal'] else 'not met'}"
         lines.append(f"| {row['case']} | {row['side']} | {requests} | {ratio} | {goal} |")
     return "\n".join(lines)
