@@ -37,10 +37,13 @@ class Host:
         """Write a file, at once."""
         self.run("sh", "-c", f"cat > {path}.tmp && mv {path}.tmp {path}", given=text)
 
+    def connection(self, _place: Path) -> dict[str, str]:
+        """How Ansible reaches it."""
+        return {"ansible_connection": "community.docker.docker"}
+
     def play(self, tools: Path, place: Path, plays: list[dict], may_fail: bool = False) -> str:
         """Run plays against the container; the controller gives way, as it is another machine in real life."""
-        inventory = {
-            "ansible_connection": "community.docker.docker",
+        inventory = self.connection(place) | {
             "ansible_user": "root",
             "ansible_python_interpreter": "/usr/bin/python3",
             "ansible_pipelining": True,
@@ -65,6 +68,64 @@ class Host:
             "nginx": self.run("sh", "-c", "nginx -v 2>&1").rpartition("/")[2],
             "uWSGI": self.run("uwsgi", "--version"),
         }
+
+
+class Server(Host):
+    """A container in which systemd and sshd run; plays reach it over SSH, each by a connection of its own."""
+
+    key: Path
+    address: str
+    gateway: str
+
+    def start(self, image: str, key: Path) -> None:
+        """A fresh one with what a new server has: sshd that knows the key, sudo, python3-apt, no lists of packages."""
+        self.key = key
+        lab.down(self.name)
+        lab.up(self.name, image)
+        packages = "openssh-server python3-apt sudo"
+        install = f"apt-get update -qq && apt-get install -qq --yes --no-install-recommends {packages}"
+        forget = "rm -rf /var/lib/apt/lists/* && touch -d yesterday /var/lib/apt/lists"
+        self.run("sh", "-c", f"export DEBIAN_FRONTEND=noninteractive; {install} && {forget}")
+        self.run("install", "-d", "-m", "700", "/root/.ssh")
+        self.put("/root/.ssh/authorized_keys", key.with_suffix(".pub").read_text())
+        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.Gateway}}{{end}}"
+        self.address, self.gateway = lab.run("docker", "inspect", "--format", form, self.name).stdout.split()
+
+    def known(self, address: str, port: int) -> str:
+        """The line of known_hosts by which the host is recognised there."""
+        name = address if port == 22 else f"[{address}]:{port}"
+        return f"{name} {self.run('cat', '/etc/ssh/ssh_host_ed25519_key.pub').rpartition(' ')[0]}\n"
+
+    def connection(self, place: Path) -> dict[str, str]:
+        known = place / "known_hosts"
+        if not known.exists():
+            known.write_text(self.known(self.address, 22))
+        return {
+            "ansible_host": self.address,
+            "ansible_ssh_private_key_file": str(self.key),
+            "ansible_ssh_common_args": f"-o UserKnownHostsFile={known} -o IdentitiesOnly=yes",
+            "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s",
+            "ansible_control_path_dir": str(place / "ssh"),
+        }
+
+    def play(self, tools: Path, place: Path, plays: list[dict], may_fail: bool = False) -> str:
+        try:
+            return super().play(tools, place, plays, may_fail)
+        finally:
+            hang_up(place / "ssh")
+
+
+def make_key(place: Path) -> Path:
+    """A key pair of this run."""
+    lab.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / "key")
+    return place / "key"
+
+
+def hang_up(folder: Path) -> None:
+    """End connections that are kept, so that each run pays for its own."""
+    for path in folder.glob("*"):
+        if path.is_socket():
+            subprocess.run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "-"], capture_output=True, check=False)
 
 
 def spread(values: list[float]) -> dict[str, float]:

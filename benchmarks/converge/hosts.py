@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import Host, lab
+from common import Server, lab
 
 DOMAIN = "guestbook.example.com"
 EXAMPLE = lab.ROOT / "examples/guestbook"
@@ -27,37 +27,6 @@ DEPENDENCY_VERSIONS = ("3.4.1", "3.4.2", "3.4.3", "3.4.4", "3.5", "3.5.1", "3.5.
 
 class Odd(Exception):
     """A way did not do what is measured, so that its figures would mislead."""
-
-
-class Server(Host):
-    """A container in which systemd and sshd run."""
-
-    address: str
-    gateway: str
-
-    def start(self, image: str, key: Path) -> None:
-        """A fresh one with what a new server has: sshd that knows the key, sudo, python3-apt, no lists of packages."""
-        lab.down(self.name)
-        lab.up(self.name, image)
-        packages = "openssh-server python3-apt sudo"
-        install = f"apt-get update -qq && apt-get install -qq --yes --no-install-recommends {packages}"
-        forget = "rm -rf /var/lib/apt/lists/* && touch -d yesterday /var/lib/apt/lists"
-        self.run("sh", "-c", f"export DEBIAN_FRONTEND=noninteractive; {install} && {forget}")
-        self.run("install", "-d", "-m", "700", "/root/.ssh")
-        self.put("/root/.ssh/authorized_keys", key.with_suffix(".pub").read_text())
-        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.Gateway}}{{end}}"
-        self.address, self.gateway = lab.run("docker", "inspect", "--format", form, self.name).stdout.split()
-
-    def known(self, address: str, port: int) -> str:
-        """The line of known_hosts by which the host is recognised there."""
-        name = address if port == 22 else f"[{address}]:{port}"
-        return f"{name} {self.run('cat', '/etc/ssh/ssh_host_ed25519_key.pub').rpartition(' ')[0]}\n"
-
-
-def make_key(place: Path) -> Path:
-    """A key pair of this run."""
-    lab.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / "key")
-    return place / "key"
 
 
 # The repository.

@@ -27,9 +27,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import figures
 import tasks
-from common import RESULTS, lab, machine, publish, revision
+from common import RESULTS, Server, lab, machine, make_key, publish, revision
 from figures import BACK, CODE, DEPENDENCY, FIRST, SECOND, Samples
-from hosts import Odd, Server, Watch, git_server, make_key, make_repository, relay, verify
+from hosts import Odd, Watch, git_server, make_repository, relay, verify
 from ways import (
     MITOGEN,
     OURS,

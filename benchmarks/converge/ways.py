@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hosts import DOMAIN, Odd, Server, lab, tools_environment
+from common import Server, hang_up, lab
+from hosts import DOMAIN, Odd, tools_environment
 
 PEERS = lab.ROOT / "benchmarks/peers"
 PYINFRA, MITOGEN = "pyinfra==3.10.0", "mitogen==0.3.54"
@@ -95,13 +96,6 @@ class Way:
 
     def changed(self, output: str) -> int:
         raise NotImplementedError
-
-
-def hang_up(folder: Path) -> None:
-    """End connections that are kept, so that each run pays for its own."""
-    for path in folder.glob("*"):
-        if path.is_socket():
-            subprocess.run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "-"], capture_output=True, check=False)
 
 
 class Ansible(Way):
