@@ -252,14 +252,32 @@ def kill_tasks() -> None:
     wait_until("they have ended", lambda: not host_python(PROCESSES, "EMPEROR_DEPLOY"))
 
 
-def judged_by_gixy(host, folder: Path) -> str:
+def wait(what: Callable[[], object], seconds: float = 60):
+    """What something gives as soon as it gives anything."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.2)
+    return found
+
+
+STATS = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.makefile().read())"
+
+
+def workers(host, name: str, release: str) -> list[dict]:
+    """What uWSGI says of the workers of a release."""
+    return json.loads(host.check_output("python3 -c %s %s", STATS, f"/run/emperor/{name}/{release}.stats"))["workers"]
+
+
+@pytest.fixture
+def gixy_says(host, tmp_path) -> str:
     """What gixy says against the configuration that Nginx has read; empty for nothing."""
-    (folder / "nginx.conf").write_text(host.check_output("nginx -T 2>/dev/null"))
+    (tmp_path / "nginx.conf").write_text(host.check_output("nginx -T 2>/dev/null"))
     gixy = shutil.which("gixy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert gixy, "gixy is not installed; it is in dev/requirements.txt"
     # try_files with a cache would serve files of the release before; distributions mend versions without a new number;
     # the curve that old versions of OpenSSL do not know is written for those that do.
-    argv = [gixy, "--skips", "try_files_is_evil_too,nginx_cves,ssl_ecdh_curve", folder / "nginx.conf"]
+    argv = [gixy, "--skips", "try_files_is_evil_too,nginx_cves,ssl_ecdh_curve", tmp_path / "nginx.conf"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     found_nothing = done.returncode == 0 and "No issues found" in done.stdout
     return "" if found_nothing else done.stdout + done.stderr

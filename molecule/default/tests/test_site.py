@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import json
@@ -47,6 +48,20 @@ def test_headers_come_once_with_every_answer(site, path):
     assert "Strict-Transport-Security" not in answer.headers, "not without TLS"
 
 
+def test_page_is_packed_for_who_takes_that(site):
+    plain, packed = site.get("/"), site.get("/", Accept_Encoding="gzip")
+    assert plain.headers["Content-Encoding"] is None
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Sign the guestbook" in gzip.decompress(packed.body).decode()
+    assert len(packed.body) < len(plain.body)
+    for answer in (plain, packed):
+        assert "Accept-Encoding" in ", ".join(answer.headers.get_all("Vary")), "or a cache gives it to others too"
+
+
+def test_files_that_never_change_are_kept_open(host):
+    assert re.search(r"^ +open_file_cache max=\d+ ", host.check_output("nginx -T 2>/dev/null"), re.MULTILINE)
+
+
 def test_nothing_is_believed_where_no_proxy_is_trusted(host, site):
     answer = site.get("/", X_Forwarded_For="203.0.113.9", X_Request_ID="forged")
     assert answer.headers["X-Request-ID"] != "forged"
@@ -55,10 +70,8 @@ def test_nothing_is_believed_where_no_proxy_is_trusted(host, site):
     assert not line.startswith("203.0.113.9")
 
 
-def test_gixy_finds_nothing(host, tmp_path):
-    from conftest import judged_by_gixy
-
-    assert judged_by_gixy(host, tmp_path) == ""
+def test_gixy_finds_nothing(gixy_says):
+    assert gixy_says == ""
 
 
 def test_second_domain(address):
@@ -262,6 +275,34 @@ def test_migrations_are_applied(host):
     shown = host.check_output("guestbook-manage showmigrations --plan")
     assert "[X]  entries.0008_entry_message_not_empty" in shown
     assert "[ ]" not in shown
+
+
+EMPEROR = "uwsgi-emperor@guestbook.service"
+
+
+def exposed(line: str) -> str:
+    """The setting, or the value of it, for which systemd's judgement takes points; empty where it takes none."""
+    found = re.match(r"\W*([\w=~(|)/]+=\S*) .* [0-9.]+$", line)
+    name, _tilde, value = (found[1] if found else "").partition("=~")
+    return re.findall(r"\w+", value.replace("(", "") or name)[0] if found else ""
+
+
+def test_emperor_is_hardened_and_its_unit_says_why_not_more(host):
+    *lines, last = host.check_output(f"systemd-analyze security --no-pager {EMPEROR}").splitlines()
+    print(last)
+    assert float(last.split(": ")[1].split()[0]) <= 1.5
+    text = host.check_output(f"systemctl cat {EMPEROR}")
+    reasons = re.findall(r"^# (\w+(?:=\w+)?(?:, \w+)*): \w.{20,}", text, re.MULTILINE)
+    explained = {re.match(r"\w+", name)[0] for names in reasons for name in names.split(", ")}
+    points = {exposed(line) for line in lines} - {""}
+    assert len(points) > 5, lines
+    assert points - explained == set()
+
+
+def test_emperor_starts_after_what_apps_need(host):
+    after = set(host.check_output(f"systemctl show --property=After --value {EMPEROR}").split())
+    services = ("postgresql", "mariadb", "mysql", "redis-server", "valkey-server", "rabbitmq-server", "memcached")
+    assert {f"{name}.service" for name in services} - after == set()
 
 
 @pytest.mark.parametrize("service", ["nginx", "uwsgi-emperor@guestbook"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,3 +79,46 @@ def test_curves(host, scan):
     if openssl >= [3, 5]:
         said = host.run(f"openssl s_client -connect 127.0.0.1:443 -servername {SITE} </dev/null").stdout
         assert "X25519MLKEM768" in said
+
+
+@pytest.fixture
+def connect(address, scan):
+    """Makes a TLS connection and asks for a file over it: the connection after its answer, and the answer."""
+    context = ssl._create_unverified_context()
+    if scan.profile == "intermediate":  # that of 1.3 is always called a ticket
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def ask(*protocols: str, session: ssl.SSLSession | None = None) -> tuple[ssl.SSLSocket, str]:
+        context.set_alpn_protocols(protocols)
+        plain = socket.create_connection((address, 443), timeout=30)
+        connection = context.wrap_socket(plain, server_hostname=SITE, session=session)
+        answer = b""
+        if "h2" not in protocols:
+            connection.sendall(f"GET /static/admin/css/base.css HTTP/1.0\r\nHost: {SITE}\r\n\r\n".encode())
+            while data := connection.recv(65536):
+                answer += data
+        return connection, answer.decode()
+
+    return ask
+
+
+def test_http2_is_chosen(connect):
+    assert connect("h2", "http/1.1")[0].selected_alpn_protocol() == "h2"
+    assert connect("http/1.1")[0].selected_alpn_protocol() == "http/1.1"
+
+
+def test_sessions_are_resumed_by_tickets_where_their_keys_change(host, scan, connect):
+    """Nginx before 1.23.2 keeps the keys of tickets for as long as it runs."""
+    version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", host.run("nginx -v").stderr).groups()
+    first, _answer = connect("http/1.1")
+    assert not first.session_reused
+    assert connect("http/1.1", session=first.session)[0].session_reused
+    if first.version() == "TLSv1.2":
+        assert first.session.has_ticket is (tuple(map(int, version)) >= (1, 23, 2))
+
+
+def test_hsts_is_not_sent_unless_asked_for(connect):
+    head = connect("http/1.1")[1].partition("\r\n\r\n")[0]
+    assert head.startswith("HTTP/1.1 200 "), head
+    assert "X-Content-Type-Options: nosniff" in head
+    assert "Strict-Transport-Security" not in head

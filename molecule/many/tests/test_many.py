@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from conftest import HOST, Site, run_module
+from conftest import HOST, Site, run_module, workers
 
 SCENARIO = Path(__file__).parents[1]
 LOAD = SCENARIO.parent / "shared/load.py"
@@ -40,18 +42,33 @@ def group_file(host, unit: str, name: str) -> str:
     return host.run(f"cat {' '.join(shlex.quote(path) for path in paths)} 2>/dev/null").stdout.strip()
 
 
+def controlled(host, name: str) -> bool:
+    """Whether the container's systemd is to limit it: this machine has the controller, of a kind that it can use."""
+    groups = Path("/sys/fs/cgroup")
+    if "EMPEROR_CONTROLLERS" not in os.environ:
+        return False
+    if (groups / "cgroup.controllers").exists():
+        return {"tasks": "pids"}.get(name, name) in (groups / "cgroup.controllers").read_text().split()
+    systemd = int(re.search(r"\d+", host.check_output("systemctl --version"))[0])
+    return (groups / LIMITS[name][1]).parent.is_dir() and systemd <= 257  # the last one that can use those of v1
+
+
+def limited(host, name: str) -> bool:
+    """Whether the kernel limits it here. Where it could and does not, that is a failure."""
+    there = bool(group_file(host, UNIT, name))
+    assert there or not controlled(host, name), f"this machine has a cgroup controller for {name}, but no limit"
+    return there
+
+
 def require(host, name: str) -> None:
-    if not group_file(host, UNIT, name):
-        pytest.skip(f"systemd has no cgroup controller for {name} in this container, so nothing limits it")
+    if not limited(host, name):
+        pytest.skip(f"there is no cgroup controller for {name} that this container's systemd can use")
 
 
 def facts(host, name: str) -> dict:
     """What an attacker would have to find out first."""
     release = host.check_output(f"basename $(readlink /srv/django/{name}/current)")
-    stats = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.makefile().read())"
-    path = f"/run/emperor/{name}/{release}.stats"
-    workers = json.loads(host.check_output(f"python3 -c {shlex.quote(stats)} {path}"))["workers"]
-    pid = next(worker["pid"] for worker in workers if worker["pid"])
+    pid = next(worker["pid"] for worker in workers(host, name, release) if worker["pid"])
     return {"name": name, "root": f"/srv/django/{name}", "release": release, "pid": pid}
 
 
@@ -175,8 +192,8 @@ def usual(host) -> float:
     """What 99 of 100 visitors of the innocent app wait at most while all is quiet."""
     subprocess.run(["docker", "cp", str(LOAD), f"{HOST}:/root/load.py"], check=True, capture_output=True)
     with Visitors(host) as visitors:
-        time.sleep(6)
-    assert visitors.summary["count"] > 100 and not visitors.summary["failed"], visitors.summary["errors"]
+        time.sleep(20)
+    assert visitors.summary["count"] > 400 and not visitors.summary["failed"], visitors.summary["errors"]
     return visitors.slow
 
 
@@ -186,7 +203,17 @@ def assert_unharmed(visitors: Visitors, usual: float) -> None:
     print(f"p99 {usual * 1000:.0f} ms before, {visitors.slow * 1000:.0f} ms during, of {count} requests")
     assert not visitors.summary["failed"], visitors.summary["errors"]
     assert visitors.summary["count"] > 50
-    assert visitors.slow <= 10 * usual + 0.5, (visitors.slow, usual)
+    assert visitors.slow <= 3 * usual + 0.1, (visitors.slow, usual)
+
+
+def restarted(host, name: str) -> float:
+    """The seconds that a restart of an Emperor took; systemd would kill it after 45, and its default is 90."""
+    began = time.monotonic()
+    host.check_output(f"systemctl restart uwsgi-emperor@{name}")
+    seconds = time.monotonic() - began
+    assert seconds < 25
+    assert "timed out" not in host.check_output(f"journalctl --unit uwsgi-emperor@{name} --lines 100 --output cat")
+    return seconds
 
 
 def value(host, name: str) -> int:
@@ -195,10 +222,7 @@ def value(host, name: str) -> int:
 
 def test_limits_are_in_force(host, apps):
     for name, wanted in {"memory": 256 << 20, "tasks": 64, "cpu": 100000}.items():
-        if not group_file(host, UNIT, name):
-            print(f"systemd has no cgroup controller for {name} in this container")
-            continue
-        assert value(host, name) == wanted
+        assert not limited(host, name) or value(host, name) == wanted
     vassal = host.check_output(f"cat /proc/{apps['hostile']['pid']}/limits")
     assert next(line for line in vassal.splitlines() if line.startswith("Max open files")).split()[3:5] == [
         "2048",
@@ -230,15 +254,29 @@ def test_one_that_forks_without_end_ends_at_its_limit(host, address, usual):
 
 
 def test_one_whose_queue_is_full_keeps_nobody_else_waiting(host, address, usual):
-    threads = [threading.Thread(target=site(address, "hostile").get, args=("/sleep?seconds=4",)) for _n in range(60)]
+    statuses: list[int | str] = []
+
+    def ask() -> None:
+        try:
+            statuses.append(site(address, "hostile").get("/sleep?seconds=4").status)
+        except OSError as error:
+            statuses.append(str(error))
+
+    threads = [threading.Thread(target=ask, daemon=True) for _n in range(60)]
     with Visitors(host) as visitors:
         for thread in threads:
             thread.start()
         time.sleep(6)
     assert_unharmed(visitors, usual)
+    # Two are at work, the queue has room for 16 or 17, and those who did not fit in are told so at once.
+    assert Counter(statuses)[502] >= 30, Counter(statuses)
+    waiting = sum(thread.is_alive() for thread in threads)
+    assert waiting >= 8, "nobody waits, so a restart has nothing to wait for"
+    seconds = restarted(host, "hostile")
     for thread in threads:
-        thread.join(0)
-    host.check_output(f"systemctl restart {UNIT}")  # who still waits is given up
+        thread.join(30)
+    print(f"restarted in {seconds:.1f} s while {waiting} waited; the answers: {Counter(statuses)}")
+    assert len(statuses) == 60 and set(statuses) <= {200, 502}, Counter(statuses)
     assert site(address, "hostile").wait("/").text == "well"
 
 
@@ -310,12 +348,6 @@ def test_a_queue_that_the_kernel_does_not_give_is_refused_and_one_that_it_can_is
     assert not emperor(listen=wanted)["changed"]
 
 
-def test_the_unit_is_hardened(host):
-    said = host.check_output(f"systemd-analyze security --no-pager {UNIT}").splitlines()[-1]
-    print(said)
-    assert float(said.split(": ")[1].split()[0]) <= 1.5
-
-
 def test_emperors_stop_soon_and_leave_nobody_behind(host, address):
     for name in ("hostile", "app1"):
         began = time.monotonic()
@@ -326,9 +358,7 @@ def test_emperors_stop_soon_and_leave_nobody_behind(host, address):
         assert host.check_output(f"systemctl show --property=Result --value uwsgi-emperor@{name}") == "success"
         host.check_output(f"systemctl start uwsgi-emperor@{name}")
         assert site(address, name).wait("/").status == 200
-        restarted = time.monotonic()
-        host.check_output(f"systemctl restart uwsgi-emperor@{name}")
-        assert time.monotonic() - restarted < 25
+        restarted(host, name)
         assert site(address, name).wait("/").status == 200
 
 

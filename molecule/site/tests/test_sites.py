@@ -16,10 +16,12 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Answer, Site, ansible, changed_by, judged_by_gixy
+from conftest import HOST, Answer, Site, ansible, changed_by, wait, workers
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 sys.path.insert(0, str(PROJECT / "playbooks/collections"))
@@ -384,6 +386,19 @@ def test_app_that_does_not_answer_in_time_has_a_page(host, visitors):
     assert visitors.wait("/blog/").status == 200
 
 
+def test_request_that_takes_longer_than_harakiri_is_ended_and_the_next_one_is_good(address):
+    tuned = Site(address, "tuned.example.com")
+    began = time.monotonic()
+    answer = tuned.get("/slow?seconds=30")
+    seconds = time.monotonic() - began
+    print(f"status {answer.status} after {seconds:.1f} s")
+    assert answer.status == 502
+    assert 1.5 < seconds < 6.5, "its harakiri is 2 s, Nginx waits for 7, and the page itself takes 30"
+    assert "This site does not answer at the moment" in answer.text
+    assert seen(tuned.get("/"))["here"] == "/"
+    assert tuned.get("/slow?seconds=0.2").text == "slow"
+
+
 def test_closing_one_app_of_a_site_leaves_the_other(host, visitors, stranger):
     host.check_output("touch /srv/django/blog/maintenance")
     try:
@@ -502,9 +517,42 @@ def test_another_setting_of_a_site_restarts_no_app(host, visitors, tmp_path):
         assert (now["pid"], now["release"]) == (known["pid"], known["release"])
 
 
-def test_gixy_finds_nothing(host, tmp_path):
+def test_gixy_finds_nothing(gixy_says):
     """All variants of a site are in what Nginx has read."""
-    assert judged_by_gixy(host, tmp_path) == ""
+    assert gixy_says == ""
+
+
+# uWSGI's options by choice.
+
+
+@pytest.fixture
+def awake(host) -> Callable[..., list[dict]]:
+    """Gets the workers of an app that run; of the one with such options unless told otherwise."""
+
+    def get(name: str = "tuned") -> list[dict]:
+        release = host.check_output(f"basename $(readlink /srv/django/{name}/current)")
+        found = workers(host, name, release)
+        assert len(found) == 2
+        return [worker for worker in found if worker["status"] != "cheap"]
+
+    return get
+
+
+def test_threads_and_offloading_are_in_force(host, awake):
+    plain, tuned = (awake(name)[0] for name in ("shop", "tuned"))
+    assert (len(plain["cores"]), len(tuned["cores"])) == (1, 2)
+    threads = [host.check_output(f"ls /proc/{worker['pid']}/task").split() for worker in (plain, tuned)]
+    assert [len(found) for found in threads] == [1, 3], "one for each request at a time, and one that sends"
+
+
+def test_workers_come_when_there_is_much_to_do_and_go_when_there_is_not(address, awake):
+    tuned = Site(address, "tuned.example.com")
+    wait(lambda: len(awake()) == 1, 120)
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(tuned.get, "/slow?seconds=0.5") for _number in range(100)]
+        wait(lambda: len(awake()) == 2)
+        assert {answer.result().status for answer in answers} == {200}
+    wait(lambda: len(awake()) == 1, 120)
 
 
 def test_every_process_is_well(host):

@@ -17,7 +17,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from conftest import changed_by, judged_by_gixy
+from conftest import changed_by
 
 SCENARIO = Path(os.environ["EMPEROR_PROJECT"]) / "molecule/site"
 DOMAIN = "shop.example.com"
@@ -202,8 +202,8 @@ def test_acme_server_reaches_its_challenges(host, address):
 # Nginx's own opinion.
 
 
-def test_nginx_and_gixy_find_nothing(host, tmp_path):
+def test_nginx_and_gixy_find_nothing(host, gixy_says):
     assert "[warn]" not in host.run("nginx -t").stderr
-    assert judged_by_gixy(host, tmp_path) == ""
+    assert gixy_says == ""
     errors = host.file("/var/log/nginx/error.log").content.decode(errors="replace")  # headers that were none are quoted
     assert not re.search(r"\[(emerg|alert|crit)\]", errors), errors[-2000:]

@@ -1,4 +1,5 @@
 import os
+import time
 from pathlib import Path
 
 from django.http import HttpResponse, JsonResponse
@@ -27,6 +28,11 @@ def form(request):
     return HttpResponse("sent" if request.method == "POST" else get_token(request))
 
 
+def slow(request):
+    time.sleep(float(request.GET["seconds"]))
+    return HttpResponse("slow")
+
+
 def moved(_request):
     return redirect("show")
 
@@ -46,5 +52,6 @@ urlpatterns = [
     path("own-headers", own_headers),
     path("form", form),
     path("moved", moved),
+    path("slow", slow),
     path("protected-file/<name>", protected),
 ]
