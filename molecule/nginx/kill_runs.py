@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Kill runs of nginx_config at random moments; run on the host. Prints what was found, as JSON.
 
-    kill_runs.py kill COUNT PAYLOAD PAYLOAD    kill a run, look at the host, let the next run complete, change sides
+    kill_runs.py kill COUNT PAYLOAD PAYLOAD    kill a run, look at the host, let the next run complete, change sides,
+                                               until Nginx was started after so many kills
     kill_runs.py race COUNT PAYLOAD PAYLOAD    start both at the same time
 
 A payload is the module with its arguments, as Ansible leaves it on a host. The first one makes all pages say A, the
@@ -74,28 +75,30 @@ def after_the_beginning(process: subprocess.Popen, seconds: float) -> None:
 
 
 def kill(count: int, payloads: list[str]) -> dict:
-    result = {"kills": 0, "ended": 0, "journals": 0, "swapped": 0, "invalid": 0, "problems": []}
+    result = {"kills": 0, "ended": 0, "journals": 0, "swapped": 0, "invalid": 0, "starts": 0, "problems": []}
     seconds = []
     for payload in (*payloads, *payloads):
         began = time.monotonic()
         complete(payload)
         seconds.append(time.monotonic() - began)
     whole = min(seconds[1:])  # the first of them may have had nothing to do
-    for number in range(count):
+    for number in range(5 * count):
         payload, wanted, other = payloads[number % 2], "AB"[number % 2], "BA"[number % 2]
         problems = []
         process = start(payload)
         if number % 5 < 3:
-            time.sleep(whole * (number + random.random()) / count)
+            time.sleep(whole * (number % count + random.random()) / count)
         else:
             after_the_beginning(process, random.uniform(0, whole / 3))
         process.kill()
-        result["kills" if process.wait() == -9 else "ended"] += 1
+        killed = process.wait() == -9
+        result["kills" if killed else "ended"] += 1
         process.stdout.close()
         result["journals"] += os.path.exists(JOURNAL)
         if not valid():
             result["invalid"] += 1
-        elif number % 4 < 2:  # without a restart it is the next run that has to load what is there
+        elif number % 4 < 3:  # without a restart it is the next run that has to load what is there
+            result["starts"] += killed
             if not restarts():
                 problems.append("Nginx does not start")
             found = pages()
@@ -111,7 +114,10 @@ def kill(count: int, payloads: list[str]) -> dict:
         if not valid():
             problems.append("nginx -t fails after the next run")
         result["problems"] += [f"kill {number}: {problem}" for problem in problems]
-    again = complete(payloads[(count - 1) % 2])
+        # Of a mix there is no start, and where it can be left each kill counts.
+        if result["starts"] + result["invalid"] >= count:
+            break
+    again = complete(payload)
     if again.get("changed") is not False:
         result["problems"].append(f"a run with nothing to do: {again}")
     return result | {"seconds": round(whole, 2)}

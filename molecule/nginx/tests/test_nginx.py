@@ -373,8 +373,8 @@ def killer(host, what: str, count: int, payloads: str) -> dict:
 def test_a_kill_at_any_moment_leaves_what_starts(host, payloads):
     found = killer(host, "kill", 50, payloads)
     assert found["invalid"] == 0
+    assert found["kills"] >= found["starts"] >= 50
     # The moments were such that something could have broken.
-    assert found["kills"] > 25
     assert found["journals"] > 0
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import HOST, ansible, run_module
+from conftest import HOST, Site, ansible, run_module, wait, where
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 INVENTORY = PROJECT / "molecule/processes/inventory.yml"
@@ -26,19 +25,11 @@ WORKER = "django@queue:worker.service"
 NAME = "é ü 한글"
 
 
-def wait(what: Callable[[], object], seconds: float = 60):
-    """What something gives as soon as it gives anything."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.2)
-    return found
-
-
-def play(name: str, *arguments: str, **changes: object) -> tuple[dict, str]:
+def play(playbook: str, *arguments: str, **changes: object) -> tuple[dict, str]:
     """A run of a playbook, with other options of the app: what it counted, and all that it said."""
-    variables = json.dumps({"django_apps": [APP | changes]})
-    said = ansible("ansible-playbook", "-i", INVENTORY, f"emperor.web.{name}", "-e", variables, *arguments)
+    apps = [APP | changes if changes.get("state") != "absent" else changes]
+    variables = json.dumps({"django_apps": apps})
+    said = ansible("ansible-playbook", "-i", INVENTORY, f"emperor.web.{playbook}", "-e", variables, *arguments)
     results = [task["hosts"]["server"] for one in said["plays"] for task in one["tasks"] if "server" in task["hosts"]]
     items = [item for result in results for item in (result, *result.get("results", []))]
     messages = [one.get("msg", "") for one in items]
@@ -292,16 +283,29 @@ def test_a_reboot_starts_all_again(host, v2):
     for name in APP["processes"]:
         wait(lambda name=name: show(host, f"django@queue:{name}", "ActiveState") == "active")
         assert f"releases/{v2}" in show(host, f"django@queue:{name}", "ExecStart")
+    ready = int(show(host, "redis-server", "ActiveEnterTimestampMonotonic"))
+    for unit in ("uwsgi-emperor@queue", WORKER):
+        assert int(show(host, unit, "ExecMainStartTimestampMonotonic")) > ready, f"{unit} may need the broker"
     for name in APP["timers"]:
         assert show(host, f"django@queue:{name}.timer", "ActiveState") == "active"
     delay(host, "note", "after-boot")
     wait(lambda: ended(host, "after-boot") == [v2])
 
 
-def test_all_of_an_app_is_removed(host, v2):
+def test_an_app_that_is_absent_has_no_site_no_processes_and_no_timers_and_keeps_its_data(host, v2):
+    site = Site(where(), DOMAIN)  # after a boot
+    assert site.wait().status == 200
     wait(lambda: show(host, "django@queue:slow.service", "ActiveState") == "activating")
-    assert processes(state="absent")["changed"] is True
-    assert host.run(f"ls -d {UNITS}/django@queue:*").rc != 0
-    assert host.check_output("systemctl list-units --all --no-legend 'django@queue*'") == ""
-    assert host.run("grep -l [c]elery /proc/[0-9]*/cmdline").stdout == ""
-    assert processes(state="absent")["changed"] is False
+    kept = host.check_output(f"ls {SHARED}").split()
+    done = len(log(host))
+    gone = {"name": "queue", "state": "absent"}
+    stats, said = play("deploy", **gone)
+    assert not stats["failures"] and stats["changed"], said
+    with pytest.raises(http.client.RemoteDisconnected):
+        site.get("/")
+    assert host.run(f"ls -d {UNITS}/django@queue:* {UNITS}/uwsgi-emperor@queue*").stdout == ""
+    assert host.check_output("systemctl list-units --all --no-legend 'django@queue*' 'uwsgi-emperor@queue*'") == ""
+    assert host.run("find /proc -maxdepth 1 -user queue").stdout == ""
+    assert host.check_output(f"ls {SHARED}").split() == kept and len(log(host)) >= done > 10
+    stats, said = play("deploy", **gone)
+    assert not stats["failures"] and not stats["changed"], said

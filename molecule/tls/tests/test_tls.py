@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,22 +90,6 @@ def test_old_protocols_are_refused_and_http2_is_spoken(address):
     assert connect(address, DOMAIN).selected_alpn_protocol() == "h2"
 
 
-def test_sessions_are_resumed_by_tickets_where_their_keys_change(host, address):
-    """Nginx before 1.23.2 keeps the keys of tickets for as long as it runs."""
-    version = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", host.run("nginx -v").stderr).groups()
-    context = ssl._create_unverified_context()
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-
-    def connection(session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-        plain = socket.create_connection((address, 443), timeout=30)
-        return context.wrap_socket(plain, server_hostname=DOMAIN, session=session)
-
-    first = connection()
-    assert first.session.has_ticket is (tuple(map(int, version)) >= (1, 23, 2))
-    assert not first.session_reused
-    assert connection(first.session).session_reused
-
-
 def test_no_stapling_of_what_no_server_answers_any_more(host):
     assert "ssl_stapling" not in host.check_output("nginx -T 2>/dev/null")
 
@@ -176,22 +161,31 @@ def test_the_timer_is_on(host):
     assert timer.is_running
 
 
+def renew_all(host) -> None:
+    """By the package's unit; what is due comes later than a test can wait, so the date is moved."""
+    settings = "/etc/letsencrypt/renewal/emperor-issued.conf"
+    host.check_output(f"sed -i '1i renew_before_expiry = 9000 days' {settings}")
+    host.check_output("systemctl start certbot.service")
+    host.check_output(f"sed -i '/^renew_before_expiry/d' {settings}")
+
+
+def until_other_than(before: str, get: Callable[[], dict]) -> None:
+    """Wait until a certificate with another serial number is served."""
+    deadline = time.monotonic() + 20
+    while get()["serialNumber"] == before:
+        assert time.monotonic() < deadline, "the certificate before is still served"
+        time.sleep(0.5)
+
+
 def test_what_the_timer_starts_renews_what_is_due_and_nothing_else(host, address, acme_root):
-    """The unit of the package itself; what is due comes later than a test can wait, so the date is moved."""
     before = served(address, acme_root)["serialNumber"]
     host.check_output("systemctl start certbot.service")
     assert served(address, acme_root)["serialNumber"] == before
-    settings = "/etc/letsencrypt/renewal/emperor-issued.conf"
     with Visitor(address, acme_root) as visitor:
-        host.check_output(f"sed -i.before '1i renew_before_expiry = 9000 days' {settings}")
-        host.check_output("systemctl start certbot.service")
-        deadline = time.monotonic() + 20
-        while served(address, acme_root)["serialNumber"] == before:
-            assert time.monotonic() < deadline, "the certificate before is still served"
-            time.sleep(0.5)
+        renew_all(host)
+        until_other_than(before, lambda: served(address, acme_root))
         while visitor.asked <= 5:
             time.sleep(0.1)
-    host.check_output(f"sed -i '/^renew_before_expiry/d' {settings}")
 
 
 def deploy(*extra: str, playbook: str = "emperor.web.deploy") -> subprocess.CompletedProcess:
@@ -282,3 +276,47 @@ def test_acme_server_that_is_away(host, address, acme_root, changed):
     assert ask(address, DOMAIN, trusted=acme_root).status == 200
     # A name that was removed and leads elsewhere by then would make each renewal fail.
     assert names(served(address, acme_root)) == {DOMAIN, f"www.{DOMAIN}"}
+
+
+def test_a_name_that_leads_elsewhere_is_said_and_the_certificate_before_serves(address, acme_root, changed):
+    before = served(address, acme_root)
+    with Visitor(address, acme_root):
+        done = deploy("-e", json.dumps({"more_domains": ["nowhere.example.com"]}))
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert (
+        "site issued: no certificate for guestbook.example.com, www.guestbook.example.com, nowhere.example.com: "
+        in said
+    )
+    assert re.search(r"nowhere\.example\.com; (?!the site)\S.{10,}?; the site serves as before", said), said[-3000:]
+    assert served(address, acme_root) == before
+
+
+def test_first_certificate_of_a_site_whose_other_names_lead_to_one(host, address, acme_root, changed):
+    """Both names have to answer the challenge, before there is a server with TLS, instead of a redirect."""
+    host.check_output("rm -rf /etc/letsencrypt")
+    done = deploy("-e", json.dumps({"one_name": True}))
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert names(served(address, acme_root)) == {DOMAIN, f"www.{DOMAIN}"}
+    assert ask(address, DOMAIN, trusted=acme_root).status == 200
+    other = ask(address, f"www.{DOMAIN}", "/x?y=z", trusted=acme_root)
+    assert (other.status, other.headers["Location"]) == (301, f"https://{DOMAIN}/x?y=z")
+    assert other.headers.get_all("Strict-Transport-Security") == ["max-age=7200"]
+
+
+def test_another_acme_server_replaces_the_certificate_and_renews_it(
+    host, address, acme_root, acme_server, root_of, changed
+):
+    before = served(address, acme_root)["serialNumber"]
+    done = deploy("-e", f"nginx_acme_directory={acme_server(host, 3)}")
+    assert done.returncode == 0, done.stdout[-3000:]
+    root = root_of(15003)
+    replaced = served(address, root)["serialNumber"]
+    assert replaced != before
+    renew_all(host)
+    until_other_than(replaced, lambda: served(address, root))
+    assert ask(address, f"www.{DOMAIN}", trusted=root).status == 200, "a site of two names again"
+
+
+def test_gixy_finds_nothing(gixy_says):
+    assert gixy_says == ""

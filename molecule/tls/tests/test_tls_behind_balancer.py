@@ -13,11 +13,10 @@ import re
 import socket
 import ssl
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from test_tls import DOMAIN, deploy, names
+from test_tls import DOMAIN, deploy, names, renew_all, until_other_than
 
 ADDED = f"new.{DOMAIN}"
 ACME_SERVER, VISITOR = "203.0.113.50", "203.0.113.9"
@@ -62,24 +61,16 @@ def challenges(host) -> int:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def play(host, address) -> tuple[str, str]:
+def play(host, address, acme_server) -> tuple[str, str]:
     """Turn it on and add a name in one run, with an ACME server that reaches the names' port 80 by the relay."""
-    settings = json.loads(host.file("/etc/pebble.json").content_string)
-    ports = {"listenAddress": "127.0.0.1:14002", "managementListenAddress": "127.0.0.1:15002", "httpPort": 8080}
-    settings["pebble"] |= ports
-    start = "systemd-run --quiet --collect --unit %s "
-    relay = start + "python3 -c %s %s %s"
-    host.check_output(relay, "balancer", RELAY, address, HEADER.format(ACME_SERVER, 80).strip())
-    host.check_output("printf %s > /etc/pebble-behind.json", json.dumps(settings))
-    # As prepare.yml starts the other one.
-    settled = "--setenv PEBBLE_VA_NOSLEEP=1 --setenv PEBBLE_WFE_NONCEREJECT=0 --setenv PEBBLE_AUTHZREUSE=0 "
-    host.check_output(start + settled + "pebble -config /etc/pebble-behind.json", "pebble-behind")
+    relay = "systemd-run --quiet --collect --unit balancer python3 -c %s %s %s"
+    host.check_output(relay, RELAY, address, HEADER.format(ACME_SERVER, 80).strip())
     asked = ["docker", "inspect", "--format", GATEWAY, os.environ["EMPEROR_HOST"]]
     gateway = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
     variables = {
         "nginx_proxy_protocol": True,
         "nginx_trusted_proxies": [gateway, address],
-        "nginx_acme_directory": "https://localhost:14002/dir",
+        "nginx_acme_directory": acme_server(host, 2, httpPort=8080),
         "more_domains": [ADDED],
     }
     extra = ("-e", json.dumps(variables))
@@ -106,12 +97,6 @@ def test_second_run_changes_nothing(play):
 def test_certificate_is_renewed(host, address, root):
     """By the package's unit; what is due comes later than a test can wait, so the date is moved."""
     before, asked = certificate_of(address, root, DOMAIN)["serialNumber"], challenges(host)
-    settings = "/etc/letsencrypt/renewal/emperor-issued.conf"
-    host.check_output(f"sed -i '1i renew_before_expiry = 9000 days' {settings}")
-    host.check_output("systemctl start certbot.service")
-    host.check_output(f"sed -i '/^renew_before_expiry/d' {settings}")
-    deadline = time.monotonic() + 20
-    while certificate_of(address, root, DOMAIN)["serialNumber"] == before:
-        assert time.monotonic() < deadline, "the certificate before is still served"
-        time.sleep(0.5)
+    renew_all(host)
+    until_other_than(before, lambda: certificate_of(address, root, DOMAIN))
     assert challenges(host) >= asked + 3
