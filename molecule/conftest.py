@@ -252,15 +252,6 @@ def kill_tasks() -> None:
     wait_until("they have ended", lambda: not host_python(PROCESSES, "EMPEROR_DEPLOY"))
 
 
-def wait(what: Callable[[], object], seconds: float = 60):
-    """What something gives as soon as it gives anything."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.2)
-    return found
-
-
 STATS = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.makefile().read())"
 
 

@@ -6,11 +6,12 @@ import http.client
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import HOST, Site, ansible, run_module, wait, where
+from conftest import HOST, Site, ansible, run_module, wait_until, where
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 INVENTORY = PROJECT / "molecule/processes/inventory.yml"
@@ -23,6 +24,11 @@ UNITS = "/etc/systemd/system"
 EMPERORS = "-/etc/uwsgi/emperor/queue:/etc/uwsgi/emperor/queue:rbind "
 WORKER = "django@queue:worker.service"
 NAME = "é ü 한글"
+
+
+def wait(what: Callable[[], object], seconds: float = 60):
+    """What something gives as soon as it gives anything."""
+    return wait_until("what is waited for", what, seconds)
 
 
 def play(playbook: str, *arguments: str, **changes: object) -> tuple[dict, str]:

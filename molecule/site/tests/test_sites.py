@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Answer, Site, ansible, changed_by, wait, workers
+from conftest import HOST, Answer, Site, ansible, changed_by, wait_until, workers
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 sys.path.insert(0, str(PROJECT / "playbooks/collections"))
@@ -547,12 +547,12 @@ def test_threads_and_offloading_are_in_force(host, awake):
 
 def test_workers_come_when_there_is_much_to_do_and_go_when_there_is_not(address, awake):
     tuned = Site(address, "tuned.example.com")
-    wait(lambda: len(awake()) == 1, 120)
+    wait_until("one worker is enough", lambda: len(awake()) == 1, 120)
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(tuned.get, "/slow?seconds=0.5") for _number in range(100)]
-        wait(lambda: len(awake()) == 2)
+        wait_until("a second worker is awake", lambda: len(awake()) == 2)
         assert {answer.result().status for answer in answers} == {200}
-    wait(lambda: len(awake()) == 1, 120)
+    wait_until("one worker is enough", lambda: len(awake()) == 1, 120)
 
 
 def test_every_process_is_well(host):
