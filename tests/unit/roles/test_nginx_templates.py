@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.emperor.web.plugins.modules import tls_certificates
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "nginx"
 SITE = {"name": "shop", "domains": ["shop.example.com", "www.shop.example.com"], "root": "/srv/shop"}
@@ -26,13 +27,14 @@ OLDEST, BEFORE, FIRST, NEWEST = "1.18.0", "1.24.0", "1.25.1", "1.30.0"
 def lines() -> Callable[..., list[str]]:
     """The directives of a template of the role, with what C(nginx -V) says and with settings."""
     loader = DataLoader()
-    known = {"ansible_managed": "managed", "__nginx_certificates": {"certificates": {"shop": PAIR}}}
+    known = {"ansible_managed": "managed"}
     known["nginx_sites"] = [SITE | {"tls": "self_signed", "canonical": True}]
     for folder in ("defaults", "vars"):
         known = loader.load_from_file(str(ROLE / folder / "main.yml"), trusted_as_template=True) | known
 
     def render(template: str, version: str, openssl: str = "3.0.2", built: str = "", **settings: object) -> list[str]:
-        found = known | settings | {"__nginx_version": {"stderr": SAID.format(version, openssl, built)}}
+        nginx = tls_certificates.built(SAID.format(version, openssl, built))
+        found = known | settings | {"__nginx_certificates": {"certificates": {"shop": PAIR}, "nginx": nginx}}
         templar = Templar(loader, variables=found)
         site = templar.template(trust_as_template("{{ __nginx_servers | first }}"))
         text = (ROLE / "templates" / template).read_text(encoding="utf-8")
