@@ -203,7 +203,15 @@ seconds:
   returned: outside check mode, also on failure
   type: dict
   sample:
-    {preflight: 0.01, start: 2.1, settle: 6.01, publish: 0.1, switch: 0.001, confirm: 0.01, probation: 0.0, retire: 1.0}
+    preflight: 0.01
+    stop: 0.2
+    start: 2.1
+    settle: 6.01
+    publish: 0.1
+    switch: 0.001
+    confirm: 0.01
+    probation: 0.0
+    retire: 1.0
 step:
   description: Step that failed, one of those in RV(seconds).
   returned: on failure

@@ -382,6 +382,7 @@ def test_a_kill_where_the_folder_is_a_mount_point_is_put_right(host, payloads):
     """There files are renamed one by one, so only the next run puts right what a kill between two of them leaves."""
     host.check_output("mount --bind /etc/nginx /etc/nginx")
     try:
+        configure(of_side("B"))
         assert configure(of_side("A"))["atomic"] is False
         killer(host, "kill", 10, payloads)
     finally:
