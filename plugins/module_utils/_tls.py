@@ -276,7 +276,8 @@ class Certificate:
                 f"certbot has a certificate, but not at {self.place.certificate}; see certbot certificates, and delete "
                 f"what is left of emperor-{self.name} there"
             )
-        said = explained(outcome.stderr.strip() or outcome.stdout.strip())
+        # The reason for a challenge that has failed is on standard output, all else on the other.
+        said = explained(f"{outcome.stdout}\n{outcome.stderr}")
         if outcome.timed_out:
             said = f"certbot had not finished after {self.options['timeout']} seconds. {said}".strip()
         problem = f"no certificate for {', '.join(self.domains)}: {said}"
