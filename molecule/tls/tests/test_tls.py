@@ -316,6 +316,9 @@ def test_another_acme_server_replaces_the_certificate_and_renews_it(
     renew_all(host)
     until_other_than(replaced, lambda: served(address, root))
     assert ask(address, f"www.{DOMAIN}", trusted=root).status == 200, "a site of two names again"
+    done = deploy()
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert served(address, acme_root), "and back to the first server, for the tests that follow"
 
 
 def test_gixy_finds_nothing(gixy_says):
