@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.emperor.web.plugins.plugin_utils._answers import combined
 from ansible_collections.emperor.web.plugins.plugin_utils._deploy import Calls
 from ansible_collections.emperor.web.plugins.plugin_utils._release import ReleaseAction
 
@@ -56,27 +57,3 @@ class ActionModule(ReleaseAction):
 def all_dicts(apps: dict[str, Any]) -> bool:
     """Whether each app has options that can be joined with those of all."""
     return all(isinstance(own, dict) for own in apps.values())
-
-
-def combined(answers: Calls, *, tolerate: bool = False) -> dict[str, Any]:
-    """The answers of all apps as one; of a failure that is not tolerated only those that failed."""
-    failed = {} if tolerate else {app: answer for app, answer in answers.items() if answer.get("failed")}
-    warnings = [told(app, text) for app, answer in answers.items() for text in answer.pop("warnings", [])]
-    diffs = [answer.pop("diff", None) for answer in answers.values()]
-    result: dict[str, Any] = {
-        "changed": any(answer.get("changed") for answer in answers.values()),
-        "results": [{"app": app} | answer for app, answer in (failed or answers).items()],
-        "diff": [diff for diff in diffs if diff],
-        "warnings": warnings,
-    }
-    if len(failed) == 1:
-        # As the module itself would have said it.
-        result = next(iter(failed.values())) | result
-    if failed:
-        result |= {"failed": True, "msg": "; ".join(told(app, answer["msg"]) for app, answer in failed.items())}
-    return result
-
-
-def told(app: str, message: str) -> str:
-    """A message that says of which app it is."""
-    return message if message.startswith(f"app {app}") else f"app {app}: {message}"

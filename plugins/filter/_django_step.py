@@ -134,7 +134,10 @@ def _to_do(what: str, app: dict[str, Any], source: dict[str, Any], check: dict[s
 
 
 def _check(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any]) -> dict[str, Any]:
-    return _project(app, source) | {"accept": app["accept_checks"], "wsgi": source["wsgi"]}
+    """Without a source it is for a caller that adds it later."""
+    where = _project(app, source) | {"wsgi": source["wsgi"]} if source else {"user": app["name"]}
+    foresee = ["migrate", *(["collectstatic"] if app["collectstatic"] else [])]
+    return where | {"accept": app["accept_checks"], "foresee": foresee}
 
 
 def _collectstatic(app: dict[str, Any], source: dict[str, Any], check: dict[str, Any]) -> dict[str, Any] | None:

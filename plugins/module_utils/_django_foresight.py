@@ -32,8 +32,12 @@ def foresee(job: dict) -> dict:
 
 
 def to_migrate(_job: dict) -> bool:
-    """Whether the default database lacks a migration of the project."""
-    return last_of_all(applied()) is None
+    """Whether there is a default database, and it lacks a migration of the project."""
+    from django.conf import settings
+
+    engine = settings.DATABASES.get("default", {}).get("ENGINE", "")
+    # Django puts a dummy where a project has none.
+    return engine not in ("", "django.db.backends.dummy") and last_of_all(applied()) is None
 
 
 def unknown_migrations(_job: dict) -> bool:
@@ -48,8 +52,10 @@ def applied() -> dict:
 
 
 def to_collect(job: dict) -> bool:
-    """Whether a static file, or what was collected of it, was touched."""
-    return not is_untouched(job | _COLLECT)
+    """Whether the project collects static files, and one, or what was collected of it, was touched."""
+    from django.apps import apps
+
+    return apps.is_installed("django.contrib.staticfiles") and not is_untouched(job | _COLLECT)
 
 
 _ANSWERS = {"migrate": to_migrate, "unknown_migrations": unknown_migrations, "collectstatic": to_collect}

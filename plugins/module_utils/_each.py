@@ -4,7 +4,7 @@
 
 # PRIVATE: for this collection's modules only; it may change in any release.
 
-"""What a module does, done for several apps: each in a process of its own, with options and a result of its own."""
+"""What modules do, done for several apps: each in a process of its own, with options and a result of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import IO, Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
@@ -25,6 +25,15 @@ from ansible.module_utils.common.parameters import remove_values
 Main = Callable[..., None]
 
 _PR_SET_PDEATHSIG = 1
+
+
+# More at a time would need more memory than time is won.
+_MOST = 4
+
+
+def usual_parallel() -> int:
+    """How many work at a time where nobody says it."""
+    return min(len(os.sched_getaffinity(0)), _MOST)
 
 
 class Part(AnsibleModule):
@@ -39,7 +48,7 @@ class Part(AnsibleModule):
 
     def _load_params(self) -> None:
         super()._load_params()
-        # Check mode, diff and the like are the same for all.
+        # Diff and the like are the same for all, and check mode is unless the call says otherwise.
         internal = {name: value for name, value in self.params.items() if name.startswith("_ansible_")}
         self.params: dict[str, Any] = internal | self._given
 
@@ -60,25 +69,49 @@ class Part(AnsibleModule):
         self.exit_json(failed=True, msg=msg, **kwargs)
 
 
+class Pool:
+    """Modules at work side by side, each in a process of its own."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._running: dict[int, tuple[Hashable, IO[str], float]] = {}
+
+    def has_room(self) -> bool:
+        """Whether one more may start."""
+        return len(self._running) < self.most
+
+    def is_at_work(self) -> bool:
+        """Whether one has yet to end."""
+        return bool(self._running)
+
+    def start(self, key: Hashable, name: str, main: Main, given: dict[str, Any]) -> None:
+        """Begin with one; C(wait) tells its result under the key."""
+        file: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it is read, and closed, when its process has ended
+        self._running[_start(name, main, given, file)] = key, file, time.monotonic()
+
+    def wait(self) -> tuple[Any, dict[str, Any]]:
+        """The key and the result of the next one that ends."""
+        pid, status = os.wait()
+        key, file, started = self._running.pop(pid)
+        with file:
+            file.seek(0)
+            return key, _read(file.read(), status) | {"took": round(time.monotonic() - started, 2)}
+
+
 def run_each(name: str, main: Main, calls: dict[str, dict[str, Any]], parallel: int) -> dict[str, dict[str, Any]]:
     """Results of a module by app, of calls with their options by app.
 
     What finds another run at work on its app ends the series: who waits for one app must not hold others meanwhile.
     """
-    waiting = list(calls)
-    running: dict[int, tuple[str, IO[str], float]] = {}
+    waiting, pool = list(calls), Pool(parallel)
     results: dict[str, dict[str, Any]] = {}
-    while waiting or running:
-        while waiting and len(running) < parallel:
+    while waiting or pool.is_at_work():
+        while waiting and pool.has_room():
             app = waiting.pop(0)
-            file: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it is read, and closed, when its process has ended
-            running[_start(name, main, calls[app], file)] = app, file, time.monotonic()
-        pid, status = os.wait()
-        app, file, started = running.pop(pid)
-        with file:
-            file.seek(0)
-            results[app] = _read(file.read(), status) | {"took": round(time.monotonic() - started, 2)}
-        if results[app].get("busy"):
+            pool.start(app, name, main, calls[app])
+        app, result = pool.wait()
+        results[app] = result
+        if result.get("busy"):
             waiting.clear()
     return {app: results[app] for app in calls if app in results}
 

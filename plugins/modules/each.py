@@ -100,15 +100,12 @@ results:
       messages: []
 """
 
-import os
 from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._each import run_each
+from ansible_collections.emperor.web.plugins.module_utils._each import run_each, usual_parallel
 
 MODULES = ["django_check", "django_collectstatic", "django_migrate", "django_release", "uwsgi_vassal"]
-# More at a time would need more memory than time is won.
-_MOST = 4
 
 
 def main_of(module: str) -> Callable[..., None]:
@@ -149,7 +146,7 @@ def main() -> None:
         module.fail_json(msg=f"apps: the options of {wrong[0]} are no dictionary")
     parallel = module.params["parallel"]
     if parallel is None:
-        parallel = min(len(os.sched_getaffinity(0)), _MOST)
+        parallel = usual_parallel()
     if parallel < 1:
         module.fail_json(msg=f"parallel is {parallel}; give 1 or more, or leave it out")
     name = module.params["module"]

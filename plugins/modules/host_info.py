@@ -14,6 +14,7 @@ description:
   - Answers in one task what the roles of this collection ask of each host. M(ansible.builtin.setup) and
     M(ansible.builtin.package_facts) tell far more, and take longer.
   - Changes nothing, and sets no facts.
+  - Can refuse a host that the roles do not support.
 author:
   - The emperor.web authors (@emperor-web)
 extends_documentation_fragment:
@@ -21,6 +22,13 @@ extends_documentation_fragment:
 attributes:
   diff_mode:
     support: none
+options:
+  refuse_unsupported:
+    description:
+      - Whether to fail on a host that the roles of this collection do not support. They need Ubuntu 22.04 or later, or
+        Debian 12 or later, with systemd.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -28,10 +36,9 @@ EXAMPLES = r"""
   emperor.web.host_info:
   register: host
 
-- name: Refuse an old system
+- name: Refuse a host that the roles do not support
   emperor.web.host_info:
-  register: host
-  failed_when: host.system.id != 'ubuntu' or host.system.version is version('22.04', '<')
+    refuse_unsupported: true
 
 - name: Refuse a host that lacks packages
   emperor.web.host_info:
@@ -68,42 +75,7 @@ packages:
   sample: [adduser, apt, zlib1g]
 """
 
-import os
-import platform
-import shutil
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._process import run
-
-QUESTION = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\\n"]
-
-
-def system() -> dict[str, str]:
-    """Distribution and release."""
-    try:
-        said = platform.freedesktop_os_release()
-    except OSError:
-        said = {"ID": "linux", "NAME": "Linux"}
-    return {"id": said["ID"], "name": said["NAME"], "version": said.get("VERSION_ID", "")}
-
-
-def installed(listing: str) -> list[str]:
-    """Names of the packages that are whole; one that is there for several architectures counts once."""
-    lines = [line.split() for line in listing.splitlines()]
-    return sorted({line[1] for line in lines if line[0] == "installed"})
-
-
-def main() -> None:
-    """Read one file, look for one folder, and run one program."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    packages: list[str] = []
-    if shutil.which(QUESTION[0]):
-        outcome = run(QUESTION, timeout=60)
-        if outcome.rc:
-            module.fail_json(msg=f"dpkg-query cannot list the packages: {outcome.last_lines()}", **outcome.report())
-        packages = installed(outcome.stdout)
-    module.exit_json(changed=False, system=system(), systemd=os.path.isdir("/run/systemd/system"), packages=packages)
-
+from ansible_collections.emperor.web.plugins.module_utils._module_host_info import main
 
 if __name__ == "__main__":
     main()

@@ -13,6 +13,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from ansible_collections.emperor.web.plugins.module_utils._source import (
@@ -38,15 +39,12 @@ class ReleaseAction(DeployAction):
         sources: dict[str, LocalSource] = {}
         for app, arguments in calls.items():
             try:
-                source = local_source(arguments)
+                prepared[app], source = prepare(arguments)
             except SourceError as error:
-                refused[app] = {"failed": True, "msg": f"app {arguments.get('name')}: {error}"}
+                refused[app] = {"failed": True, "msg": str(error)}
                 continue
             if source:
                 sources[app] = source
-                prepared[app] = arguments | {"source": source.path, "revision": source.revision, "archive": None}
-            else:
-                prepared[app] = without_login(arguments)
         answers = self.run_each_locked(prepared, execute)
         wanting = [app for app, answer in answers.items() if answer.pop("wants_archive", False)]
         for number, app in enumerate(wanting):
@@ -59,12 +57,23 @@ class ReleaseAction(DeployAction):
         return {app: (refused | answers)[app] for app in calls}
 
 
-def local_source(arguments: dict[str, Any]) -> LocalSource | None:
-    """The source of an app that is on the controller."""
-    source = arguments.get("source")
+def prepare(arguments: dict[str, Any]) -> tuple[dict[str, Any], LocalSource | None]:
+    """The arguments as the module on the host takes them, and the source where it is on the controller."""
+    try:
+        source = local_source(arguments.get("source"), arguments.get("version"))
+    except SourceError as error:
+        raise SourceError(f"app {arguments.get('name')}: {error}") from None
+    if source:
+        return arguments | {"source": source.path, "revision": source.revision, "archive": None}, source
+    return without_login(arguments), None
+
+
+@cache
+def local_source(source: str | None, version: str | None) -> LocalSource | None:
+    """A source that is on the controller; read once for a task."""
     if not source or kind(source) != "path":
         return None
-    return LocalSource(os.path.abspath(os.path.expanduser(source)), arguments.get("version"))
+    return LocalSource(os.path.abspath(os.path.expanduser(source)), version)
 
 
 def without_login(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ description:
 
 # What modules may return without documenting it: Ansible's own, and what a failed command leaves.
 STANDARD = {"changed", "diff", "failed", "invocation", "msg", "warnings", "cmd", "rc", "stdout", "stderr"}
-STANDARD |= {"wants_archive", "busy"}  # between modules and their action plugins
+STANDARD |= {"wants_archive", "busy", "by_step"}  # between modules and their action plugins
 # What Ansible adds to the results of tasks, the first of them where a result has a path.
 STANDARD |= {"owner", "group", "mode", "size", "state", "uid", "gid"}
 STANDARD |= {"ansible_loop_var", "attempts", "failed_when_result", "failed_when_suppressed_exception", "item"}

@@ -30,6 +30,9 @@ if not any(isinstance(finder, _AnsibleCollectionFinder) for finder in sys.meta_p
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "callbacks"))
 from documented import unlike_documented  # noqa: E402
 
+# Modules whose unit tests answer in the project's place, with less than a project does.
+OF_STAND_INS = ("django_check", "django_migrate")
+
 
 @pytest.fixture(autouse=True)
 def hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -54,8 +57,9 @@ def run_module(capsys: pytest.CaptureFixture):
             (module.main if hasattr(module, "main") else module)()
         result = json.loads(capsys.readouterr().out)
         assert bool(end.value.code) == result.get("failed", False)
-        if hasattr(module, "RETURN"):
-            assert unlike_documented(module.__name__.rpartition(".")[2], result) == []
+        if hasattr(module, "main"):
+            name = module.__name__.rpartition(".")[2].removeprefix("_module_")
+            assert name in OF_STAND_INS or unlike_documented(name, result) == []
         return result
 
     return run

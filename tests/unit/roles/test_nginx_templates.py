@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.emperor.web.plugins.modules import tls_certificates
+from ansible_collections.emperor.web.plugins.module_utils import _module_tls_certificates as tls_certificates
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "nginx"
 SITE = {"name": "shop", "domains": ["shop.example.com", "www.shop.example.com"], "root": "/srv/shop"}

@@ -58,7 +58,12 @@ def test_each_option_is_one_of_the_module():
 
 def test_check():
     expected = PROJECT | {"user": "shop", "accept": ["security.W004"], "wsgi": "shop.wsgi"}
+    expected |= {"foresee": ["migrate", "collectstatic"]}
     assert step("check", accept_checks=["security.W004"]) == expected
+    assert step("check", collectstatic=False)["foresee"] == ["migrate"]
+    apps = django_apps([{"name": "shop", "source": "x", "domains": ["shop.example.com"]}])
+    unknown = {"user": "shop", "accept": [], "foresee": ["migrate", "collectstatic"]}
+    assert django_step(apps, "check")["shop"] == unknown, "where the project is comes from another step"
 
 
 @pytest.mark.parametrize("name", ["collectstatic", "migrate"])

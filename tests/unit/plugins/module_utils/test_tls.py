@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.emperor.web.plugins.module_utils import _module_tls_certificates as tls_certificates
 from ansible_collections.emperor.web.plugins.module_utils import _tls
 from ansible_collections.emperor.web.plugins.module_utils._process import Result
 from ansible_collections.emperor.web.plugins.module_utils._tls import (
@@ -24,7 +25,6 @@ from ansible_collections.emperor.web.plugins.module_utils._tls import (
     facts,
     self_signed,
 )
-from ansible_collections.emperor.web.plugins.modules import tls_certificates
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 SITE = ["given.example.com"]

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.emperor.web.plugins.modules import django_processes
+from ansible_collections.emperor.web.plugins.module_utils import _module_django_processes as django_processes
 
 PROCESSES = {"worker": "celery -A shop worker"}
 TIMER = {"command": "python manage.py clearsessions", "schedule": "daily"}

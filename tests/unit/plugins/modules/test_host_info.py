@@ -7,7 +7,7 @@ from __future__ import annotations
 import platform
 
 import pytest
-from ansible_collections.emperor.web.plugins.modules import host_info
+from ansible_collections.emperor.web.plugins.module_utils import _module_host_info as host_info
 
 
 @pytest.mark.parametrize(

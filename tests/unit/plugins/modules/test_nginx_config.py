@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils import _config_service, _files
+from ansible_collections.emperor.web.plugins.module_utils import _module_nginx_config as nginx_config
 from ansible_collections.emperor.web.plugins.module_utils._config_error import ConfigError
 from ansible_collections.emperor.web.plugins.module_utils._config_set import Wanted
 from ansible_collections.emperor.web.plugins.module_utils._config_swap import Change, State, Swap, work_folder
+from ansible_collections.emperor.web.plugins.module_utils._module_nginx_config import diff_of, wanted_file
 from ansible_collections.emperor.web.plugins.module_utils._process import Result
-from ansible_collections.emperor.web.plugins.modules import nginx_config
-from ansible_collections.emperor.web.plugins.modules.nginx_config import diff_of, wanted_file
 
 
 def entry(**changes) -> dict:

@@ -8,8 +8,8 @@ import os
 import stat
 
 import pytest
-from ansible_collections.emperor.web.plugins.modules import system_files
-from ansible_collections.emperor.web.plugins.modules.system_files import is_right, problem_of, write
+from ansible_collections.emperor.web.plugins.module_utils import _module_system_files as system_files
+from ansible_collections.emperor.web.plugins.module_utils._module_system_files import is_right, problem_of, write
 
 
 def file(path, content="text\n", mode="0644"):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils._emperor import Emperor
-from ansible_collections.emperor.web.plugins.modules.uwsgi_emperor import problem_of
+from ansible_collections.emperor.web.plugins.module_utils._module_uwsgi_emperor import problem_of
 
 
 @pytest.mark.parametrize(
