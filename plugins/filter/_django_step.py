@@ -22,7 +22,7 @@ options:
   step:
     description: The step.
     type: str
-    choices: [source, check, collectstatic, migrate, switch, tidy, ask]
+    choices: [source, check, refuse, collectstatic, migrate, switch, tidy, ask]
     required: true
   sources:
     description:
@@ -32,7 +32,9 @@ options:
     elements: dict
     default: []
   checks:
-    description: What M(emperor.web.django_check) has returned for these apps, for the steps after it, each with C(app).
+    description:
+      - What M(emperor.web.django_check) has returned for these apps, for the steps after it, each with C(app).
+      - For V(refuse) what P(emperor.web._django_web#filter) has found unfit; apps without that are left out.
     type: list
     elements: dict
     default: []
@@ -137,6 +139,11 @@ def _check(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any]) 
     return _project(app, source) | {"accept": app["accept_checks"], "wsgi": source["wsgi"]}
 
 
+def _refuse(app: dict[str, Any], source: dict[str, Any], check: dict[str, Any]) -> dict[str, Any] | None:
+    """The module that has checked them fails with what only the other settings of the app show."""
+    return _project(app, source) | {"refuse": check["refuse"]} if check else None
+
+
 def _collectstatic(app: dict[str, Any], source: dict[str, Any], check: dict[str, Any]) -> dict[str, Any] | None:
     wanted = app["collectstatic"] and check.get("project", {}).get("staticfiles", True)
     return _project(app, source) if wanted and _to_do("collectstatic", app, source, check) else None
@@ -182,6 +189,7 @@ def _ask(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any]) ->
 _STEPS = {
     "source": _source,
     "check": _check,
+    "refuse": _refuse,
     "collectstatic": _collectstatic,
     "migrate": _migrate,
     "switch": _switch,
