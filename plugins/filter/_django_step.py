@@ -62,6 +62,7 @@ _value:
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.emperor.web.plugins.module_utils._release import migration_names
 from ansible_collections.emperor.web.plugins.plugin_utils._apps import by_app
 
 # Options of django_release that an app has under the same name.
@@ -106,10 +107,9 @@ def migrations_by_app(migrated: list[dict[str, Any]]) -> dict[str, list[str]]:
     """What was done to the database of each app."""
     found: dict[str, list[str]] = {}
     for result in migrated:
-        for done in [*result.get("unapplied", []), *result.get("applied", [])]:
-            name = f"{done['app']}.{done['name']}{' (undone)' if done['backwards'] else ''}"
-            found.setdefault(result["app"], []).append(name)
-    return found
+        done = [*result.get("unapplied", []), *result.get("applied", [])]
+        found.setdefault(result["app"], []).extend(migration_names(done))
+    return {name: names for name, names in found.items() if names}
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
