@@ -22,7 +22,7 @@ options:
   step:
     description: The step.
     type: str
-    choices: [source, check, collectstatic, migrate, switch, tidy, ask]
+    choices: [source, check, refuse, collectstatic, migrate, switch, tidy, ask]
     required: true
   sources:
     description:
@@ -32,7 +32,9 @@ options:
     elements: dict
     default: []
   checks:
-    description: What M(emperor.web.django_check) has returned for these apps, for the steps after it, each with C(app).
+    description:
+      - What M(emperor.web.django_check) has returned for these apps, for the steps after it, each with C(app).
+      - For V(refuse) what P(emperor.web._django_web#filter) has found unfit; apps without that are left out.
     type: list
     elements: dict
     default: []
@@ -60,6 +62,7 @@ _value:
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.emperor.web.plugins.module_utils._release import migration_names
 from ansible_collections.emperor.web.plugins.plugin_utils._apps import by_app
 
 # Options of django_release that an app has under the same name.
@@ -104,10 +107,9 @@ def migrations_by_app(migrated: list[dict[str, Any]]) -> dict[str, list[str]]:
     """What was done to the database of each app."""
     found: dict[str, list[str]] = {}
     for result in migrated:
-        for done in [*result.get("unapplied", []), *result.get("applied", [])]:
-            name = f"{done['app']}.{done['name']}{' (undone)' if done['backwards'] else ''}"
-            found.setdefault(result["app"], []).append(name)
-    return found
+        done = [*result.get("unapplied", []), *result.get("applied", [])]
+        found.setdefault(result["app"], []).extend(migration_names(done))
+    return {name: names for name, names in found.items() if names}
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -138,6 +140,11 @@ def _check(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any]) 
     where = _project(app, source) | {"wsgi": source["wsgi"]} if source else {"user": app["name"]}
     foresee = ["migrate", *(["collectstatic"] if app["collectstatic"] else [])]
     return where | {"accept": app["accept_checks"], "foresee": foresee}
+
+
+def _refuse(app: dict[str, Any], source: dict[str, Any], check: dict[str, Any]) -> dict[str, Any] | None:
+    """The module that has checked them fails with what only the other settings of the app show."""
+    return _project(app, source) | {"refuse": check["refuse"]} if check else None
 
 
 def _collectstatic(app: dict[str, Any], source: dict[str, Any], check: dict[str, Any]) -> dict[str, Any] | None:
@@ -185,6 +192,7 @@ def _ask(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any]) ->
 _STEPS = {
     "source": _source,
     "check": _check,
+    "refuse": _refuse,
     "collectstatic": _collectstatic,
     "migrate": _migrate,
     "switch": _switch,

@@ -43,8 +43,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - Has C(sites), as in the role's C(nginx_sites), C(links) for M(emperor.web.linked_folders), and C(unfit),
-      sentences about settings that do not fit, such as a database that the next release would not find.
+    - Has C(sites), as in the role's C(nginx_sites), C(links) for M(emperor.web.linked_folders), and C(unfit), which has
+      the C(app) and sentences (C(refuse)) where settings do not fit, such as a database that the next release would not
+      find.
   type: dict
 """
 
@@ -68,7 +69,7 @@ def django_web(
     """Sites and links of all apps, and which of their settings do not fit."""
     links: list[dict[str, str]] = []
     sites: list[dict[str, Any]] = []
-    unfit: list[str] = []
+    unfit: list[dict[str, Any]] = []
     built, checked = by_app(sources), by_app(checks)
     for app in apps:
         source, check = built.get(app["name"], {}), checked.get(app["name"], {})
@@ -85,15 +86,16 @@ def django_web(
             if inside(link["path"], f"{release}/src")
         ]
         media_root = shared if inside(media["path"], f"{release}/src") else media["path"]
+        refuse: list[str] = []
         lost = [base["name"] for base in project.get("databases", []) if inside(base.get("name"), release)]
         if lost:
-            unfit.append(
-                f"app {app['name']}: the SQLite database {', '.join(lost)} is inside a release, where the next one "
+            refuse.append(
+                f"the SQLite database {', '.join(lost)} is inside a release, where the next one "
                 f"would not find it. Let the settings take it from the environment (DATABASE_URL is "
                 f"sqlite:///{app['root']}/shared/db.sqlite3)"
             )
-        unfit += [
-            f"app {app['name']}: {setting} is in {folder} of shared_folders, where Nginx may not read. Let the "
+        refuse += [
+            f"{setting} is in {folder} of shared_folders, where Nginx may not read. Let the "
             f"settings take it from the environment, or leave the folder out of shared_folders"
             for setting, place in (("STATIC_ROOT", static["path"]), ("MEDIA_ROOT", media["path"]))
             for folder in app["shared_folders"]
@@ -101,11 +103,13 @@ def django_web(
             and (place == f"{release}/src/{folder}" or inside(place, f"{app['root']}/shared/{folder}"))
         ]
         if project.get("ssl_redirect") and app["tls"]["tls"] == "off" and not app["nginx_template"]:
-            unfit.append(
-                f"app {app['name']}: SECURE_SSL_REDIRECT sends visitors to HTTPS, which the site does not have. Give "
-                f"the app tls: acme, or tls: proxy where a load balancer in front of the host has the certificate, or "
-                f"switch the setting off"
+            refuse.append(
+                "SECURE_SSL_REDIRECT sends visitors to HTTPS, which the site does not have. Give "
+                "the app tls: acme, or tls: proxy where a load balancer in front of the host has the certificate, or "
+                "switch the setting off"
             )
+        if refuse:
+            unfit.append({"app": app["name"], "refuse": refuse})
         sites.append(
             {
                 "name": app["name"],

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ansible_collections.emperor.web.plugins.module_utils import _git, _project, _source, _virtualenv
+from ansible_collections.emperor.web.plugins.module_utils import _git, _project, _room, _source, _virtualenv
 from ansible_collections.emperor.web.plugins.module_utils._files import (
     ensure_directory,
     read_text,
@@ -178,6 +178,7 @@ class Builder:
             repaired = self._complete(manifest, key)
             return self._report(release, revision, manifest) | {"changed": changed or repaired}
         if not self.check_mode:
+            _room.require_for_sources(self.layout, release)
             if _source.kind(self.options["source"]) == "path" and not self.options["archive"]:
                 raise WantsArchive
             manifest = self._build(release, revision, key)
@@ -249,7 +250,7 @@ class Builder:
             self._check_required_python(sources, project.folder)
             plan, base = self._plan(sources, project.folder)
             venv = os.path.join(self.layout.venvs, plan.key(base))
-            self._virtualenv(plan, base, venv)
+            self._virtualenv(plan, base, venv, release)
             manifest = Manifest(
                 id=release,
                 app=self.options["name"],
@@ -329,9 +330,10 @@ class Builder:
             return self.options["uv"] or ""
         return _virtualenv.ensure_uv(self.options["uv_version"], PROGRAMS, self.options["python"], self.network)
 
-    def _virtualenv(self, plan: _virtualenv.Plan, base: str, venv: str) -> None:
+    def _virtualenv(self, plan: _virtualenv.Plan, base: str, venv: str, release: str) -> None:
         if os.path.exists(os.path.join(venv, DONE)):
             return
+        _room.require_for_virtualenv(self.layout, release, venv)
         user = account(self.options["name"])
         shutil.rmtree(venv, ignore_errors=True)
         os.makedirs(venv)

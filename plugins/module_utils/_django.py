@@ -25,6 +25,7 @@ from ansible_collections.emperor.web.plugins.module_utils._environment import (
 from ansible_collections.emperor.web.plugins.module_utils._lock import lost
 from ansible_collections.emperor.web.plugins.module_utils._outcome import failed_before_switch
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, UserError, run
+from ansible_collections.emperor.web.plugins.module_utils._release import migration_names
 
 if TYPE_CHECKING:  # Ansible sends what is imported anywhere; of this file only the text is needed, see source_of
     from ansible_collections.emperor.web.plugins.module_utils import _django_runner  # noqa: F401
@@ -158,7 +159,7 @@ class DjangoModule:
         """Fail the module, and the release that is being deployed with it."""
         noted: dict[str, Any] = {"seconds": {self.action: round(time.monotonic() - self.began, 3)}}
         if "applied" in result:
-            noted["migrations"] = [f"{done['app']}.{done['name']}" for done in result["applied"]]
+            noted["migrations"] = migration_names(result["applied"])
         failed_before_switch(self.module, self.params["environment_file"], step=self.action, reason=msg, **noted)
         self.module.fail_json(msg=msg, **result)
 

@@ -17,6 +17,8 @@ import tempfile
 _LEAST_ROOM = 16 << 10
 _LEAST_INODES = 4
 
+MAKE_ROOM = "Make room there (df -h and df -i show how much there is), then run this again"
+
 
 def read_text(path: str) -> str | None:
     """The content of a file, or None where there is no file."""
@@ -136,4 +138,4 @@ def explain_os_error(error: OSError, *paths: str) -> str:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return str(error)
     where = "; ".join(full(*paths)) or f"no room was left below {' and '.join(paths)}"
-    return f"{error.strerror}: {where}. Make room there (df -h and df -i show how much there is), then run this again"
+    return f"{error.strerror}: {where}. {MAKE_ROOM}"

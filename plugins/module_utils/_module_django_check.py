@@ -68,11 +68,15 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
             "wsgi": {"type": "str"},
             "foresee": {"type": "list", "elements": "str", "choices": FORESEEN, "default": []},
             "precompress": {"type": "list", "elements": "str", "default": []},
+            "refuse": {"type": "list", "elements": "str", "default": []},
         },
         create=create,
     )
     if not all(re.fullmatch(r"\S+", entry) for entry in django.params["accept"]):
         django.module.fail_json(msg="accept: an id is a word without blanks, for example security.W004")
+    if django.params["refuse"]:
+        django.action = "check"  # which is the step of the release that fails
+        django.fail(msg="; ".join(django.params["refuse"]))
     django.skip_unbuilt(changed=False)
     options = {name: django.params[name] for name in ("deploy", "tags", "databases", "wsgi")}
     foresee = django.params["foresee"]

@@ -18,6 +18,7 @@ from ansible_collections.emperor.web.plugins.module_utils._git import CannotTell
 from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, Holder, Lock, locked
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError, refuse_person
 from ansible_collections.emperor.web.plugins.module_utils._prune import prune
+from ansible_collections.emperor.web.plugins.module_utils._room import RoomError
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError, kind
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
 
@@ -122,7 +123,7 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
         result = builder.unknown() | {
             "msg": "the host cannot ask the source yet, so check mode does not know the release"
         }
-    except (SourceError, UwsgiError, UserError) as error:
+    except (SourceError, UwsgiError, UserError, RoomError) as error:
         module.fail_json(msg="; ".join([f"app {module.params['name']}: {error}", *full(builder.layout.root)]))
     except OSError as error:
         module.fail_json(msg=f"app {module.params['name']}: {explain_os_error(error, builder.layout.root)}")

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import stat
 from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error, install, read_text
-from ansible_collections.emperor.web.plugins.module_utils._process import run
+from ansible_collections.emperor.web.plugins.module_utils._reload import Reload
 
 ARGUMENTS = {
     "files": {
@@ -75,6 +74,8 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
     files, owner = module.params["files"], os.geteuid()
     if problem := problem_of(files):
         module.fail_json(msg=problem)
+    reload = Reload(module.params["reload"])
+    due = reload.is_due()
     try:
         wrong = [file for file in files if not is_right(file, owner)]
         diff = [
@@ -86,14 +87,17 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
             }
             for file in wrong
         ]
-        if not module.check_mode:
+        if due:
+            diff.append({"before": f"to be run since an earlier run: {reload.command}\n", "after": ""})
+        if wrong and not module.check_mode:
+            reload.announce()
             for file in wrong:
                 write(file, owner)
     except OSError as error:
         module.fail_json(msg=explain_os_error(error, *{os.path.dirname(file["path"]) for file in files}))
-    if wrong and module.params["reload"] and not module.check_mode:
-        outcome = run(shlex.split(module.params["reload"]), timeout=120)
+    if (wrong or due) and reload.command and not module.check_mode:
+        outcome = reload.perform()
         if outcome.rc:
-            msg = f"the files are written, but {module.params['reload']} failed: {outcome.last_lines()}"
-            module.fail_json(msg=msg, **outcome.report())
-    module.exit_json(changed=bool(wrong), files=[file["path"] for file in wrong], diff=diff)
+            msg = f"the files are written, but {reload.command} failed, and the next run tries it again"
+            module.fail_json(msg=f"{msg}: {outcome.last_lines()}", **outcome.report())
+    module.exit_json(changed=bool(wrong or due), files=[file["path"] for file in wrong], diff=diff)

@@ -116,7 +116,7 @@ class Layout:
         return os.path.join(self.release(name), "failed.json")
 
     def pending(self, name: str) -> str:
-        """The file that a release has until it is deployed to the end."""
+        """The file that a release has until it is deployed to the end, with what the run has done to the database."""
         return os.path.join(self.release(name), "pending")
 
     def record(self, entry: dict[str, Any]) -> None:
@@ -155,6 +155,11 @@ def release_of(environment_file: str | None) -> tuple[Layout, str] | None:
     releases, release = os.path.split(os.path.dirname(environment_file or ""))
     root, folder = os.path.split(releases)
     return (Layout(root), release) if folder == "releases" else None
+
+
+def migration_names(done: list[dict[str, Any]]) -> list[str]:
+    """What M(emperor.web.django_migrate) has done to a database, as the app's history has it."""
+    return [f"{one['app']}.{one['name']}{' (undone)' if one.get('backwards') else ''}" for one in done]
 
 
 def release_id(revision: str, identity: dict[str, Any]) -> str:

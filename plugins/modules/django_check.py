@@ -73,6 +73,13 @@ options:
     type: list
     elements: str
     default: []
+  refuse:
+    description:
+      - Sentences of a playbook that has found something itself against the project. The module fails with them and asks
+        the project nothing; a release that is being deployed has failed then, as with a check.
+    type: list
+    elements: str
+    default: []
 seealso:
   - name: System check framework
     description: All ids and levels.

@@ -15,6 +15,9 @@ description:
     (environment and settings of the vassal). Its id comes from that content, so the same input is the same release
     and a second run changes nothing.
   - Nothing that is live is touched. A build that is interrupted is never used, the next run builds it again.
+  - A build is refused before it writes where the disk has not the room for as much as the live release takes (its
+    sources and static files, and its virtual environment where a new one is built) and 16 MB and 100 inodes for what
+    the site writes meanwhile.
   - The folders of the code belong to root and can only be read by the app. The virtual environment is built with
     the rights of the app's user, because packages may run code of their own while they are installed.
 author:

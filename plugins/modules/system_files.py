@@ -43,7 +43,10 @@ options:
         choices: [present, absent]
         default: present
   reload:
-    description: Command to run when a file was changed, V(systemctl daemon-reload) for units.
+    description:
+      - Command to run when a file was changed, V(systemctl daemon-reload) for units.
+      - Where a run is ended before it, or it fails, the next run with the same command runs it. What is due so is noted
+        in C(/var/lib/emperor/reload).
     type: str
     default: ""
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -336,17 +337,63 @@ def test_another_number_of_workers_alone(host, prober, tmp_path):
 
 # What goes wrong with the host, or with the switch itself.
 
-FILL_ROOM = "head -c 1G /dev/zero > {0}/filler 2>/dev/null; df {0} | tail -n 1"
 FILL_INODES = "i=0; while : > {0}/filler.$i; do i=$((i+1)); done 2>/dev/null; df -i {0} | tail -n 1"
+LEAVE_ROOM = "head -c $(($(df --output=avail {0} | tail -n 1) - {1}))K /dev/zero > {0}/filler"
+LEAVE_INODES = "cd {0} && seq $(($(df --output=iavail {0} | tail -n 1) - {1})) | sed s/^/filler./ | xargs touch"
 EMPTY = "find {0} -maxdepth 1 -name 'filler*' -delete"
 
 
+@pytest.mark.usefixtures("nothing_restarted")
+@pytest.mark.parametrize(
+    ("leave", "told"),
+    [
+        (LEAVE_ROOM.format("/srv/django", 12 << 10), "MB and "),
+        (LEAVE_INODES.format("/srv/django", 80), "inodes left, "),
+    ],
+    ids=["room", "inodes"],
+)
+def test_too_little_room_for_a_build_is_refused_while_the_site_writes(host, prober, address, tmp_path, leave, told):
+    release, asked, written = live(host), len(prober.answers), []
+    built = host.check_output(f"ls {ROOT}/releases {ROOT}/venvs")
+    deploy = Deploy(source(tmp_path / "src", "too little room"))
+    host.check_output(leave)
+    with deploy.start() as process:
+        while process.poll() is None:
+            written.append(post_entry(Site(address, DOMAIN), "Written meanwhile", "", b"").status)
+            time.sleep(0.3)
+    host.check_output(EMPTY.format("/srv/django"))
+    failure = deploy.failure()
+    assert f"is not built, as the file system of {ROOT}/releases has " in failure["msg"], failure
+    assert re.search(told, failure["msg"]) and "Make room there" in failure["msg"], failure
+    assert "No space left on device" not in failure["msg"], failure
+    assert len(written) > 3 and set(written) == {302}
+    assert prober.since(asked) == {(200, release)}
+    assert host.check_output(f"ls {ROOT}/releases {ROOT}/venvs") == built
+    assert_only(host, release)
+
+
+def a_film(folder: Path) -> None:
+    with (folder / "film").open("wb") as handle:
+        handle.truncate(80 << 20)
+
+
+def many_cards(folder: Path) -> None:
+    (folder / "cards").mkdir()
+    for number in range(4000):
+        (folder / f"cards/{number}").touch()
+
+
 @pytest.mark.usefixtures("nothing_restarted", "database_open", "data_kept")
-@pytest.mark.parametrize("fill", [FILL_ROOM, FILL_INODES], ids=["room", "inodes"])
-def test_no_room_for_a_build(host, prober, tmp_path, fill):
+@pytest.mark.parametrize(
+    ("leave", "change"),
+    [(LEAVE_ROOM.format("/srv/django", 60 << 10), a_film), (LEAVE_INODES.format("/srv/django", 3000), many_cards)],
+    ids=["room", "inodes"],
+)
+def test_no_room_for_a_build(host, prober, tmp_path, leave, change):
+    """There is enough for a release like the live one, but this one is larger and fills the disk."""
     release, asked = live(host), len(prober.answers)
-    host.run(fill.format("/srv/django"))
-    failure = Deploy(source(tmp_path / "src", "no room")).run().failure()
+    host.check_output(leave)
+    failure = Deploy(source(tmp_path / "src", "no room", change)).run().failure()
     host.check_output(EMPTY.format("/srv/django"))
     assert "No space left on device" in failure["msg"] and "/srv/django/guestbook" in failure["msg"], failure
     assert "df -i" in failure["msg"], failure
@@ -465,9 +512,7 @@ def test_no_room_for_a_migration(host, prober, tmp_path, entry):
     release, asked, before = live(host), len(prober.answers), data(host)
     sources = source(tmp_path / "src", "migration")
     (sources / "entries/migrations/0009_fill.py").write_text(FILLED_BY_A_MIGRATION)
-    left = 40 << 10  # kilobytes
-    room = int(host.check_output("df --output=avail /srv/django").split()[-1])
-    host.check_output(f"head -c {room - left}K /dev/zero > /srv/django/filler")
+    host.check_output(LEAVE_ROOM.format("/srv/django", 40 << 10))
     failure = Deploy(sources).run().failure()
     host.check_output(EMPTY.format("/srv/django"))
     said = failure["msg"] + failure.get("stderr", "")

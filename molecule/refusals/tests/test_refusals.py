@@ -311,11 +311,20 @@ def test_live_site_is_left_as_it_is(host, site, tmp_path, changes, parts):
     assert site.get("/").body == page
 
 
-def test_refused_release_is_refused_again(host, tmp_path):
-    variables = fill({"django_apps": [GOOD | {"version": "wsgi-fails"}]}, "127.0.0.1")
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [("wsgi-fails", "RuntimeError: broken wsgi"), ("database-inside", "db.sqlite3 is inside a release")],
+)
+def test_refused_release_is_refused_again_and_has_failed_each_time(host, tmp_path, version, reason):
+    variables = fill({"django_apps": [GOOD | {"version": version}]}, "127.0.0.1")
     for _attempt in range(2):
         printed = play({HOST: variables}, tmp_path, "emperor.web.deploy")
-        expect(failure(printed, HOST), ["RuntimeError: broken wsgi"])
+        expect(failure(printed, HOST), [reason])
+    failed = list(map(json.loads, host.check_output("tail -n 2 /srv/django/probe/releases.jsonl").splitlines()))
+    assert [entry["release"] for entry in failed] == [failed[0]["release"]] * 2
+    mark = json.loads(host.check_output(f"cat /srv/django/probe/releases/{failed[0]['release']}/failed.json"))
+    for noted in (*failed, mark):
+        assert noted["step"] == "check" and reason in noted["reason"]
 
 
 def test_good_run_after_refusals_clears_away_and_then_changes_nothing(host, tmp_path):

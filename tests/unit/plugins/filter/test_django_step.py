@@ -66,6 +66,13 @@ def test_check():
     assert django_step(apps, "check")["shop"] == unknown, "where the project is comes from another step"
 
 
+def test_only_apps_that_are_unfit_are_refused():
+    apps = django_apps([{"name": n, "source": "x", "domains": [f"{n}.example.com"]} for n in ("shop", "blog")])
+    built, unfit = [SOURCE, SOURCE | {"app": "blog"}], [{"app": "shop", "refuse": ["No.", "Nor that."]}]
+    expected = {"shop": PROJECT | {"user": "shop", "refuse": ["No.", "Nor that."]}}
+    assert django_step(apps, "refuse", built, unfit) == expected
+
+
 @pytest.mark.parametrize("name", ["collectstatic", "migrate"])
 @pytest.mark.parametrize(
     ("foreseen", "hooks", "pending", "needed"),

@@ -95,6 +95,13 @@ def web(*checks: dict, **options) -> dict:
     return django_web(apps, [{"app": "shop", "path": RELEASE}], list(checks))
 
 
+def refused(*checks: dict, **options) -> list[str]:
+    """What is said against the one app."""
+    unfit = web(*checks, **options)["unfit"]
+    assert [list(entry) for entry in unfit] in ([], [["app", "refuse"]]) and all(e["app"] == "shop" for e in unfit)
+    return unfit[0]["refuse"] if unfit else []
+
+
 def test_a_project_that_follows_its_environment_needs_no_links():
     assert web(check()) == {"sites": [SITE], "links": [], "unfit": []}
 
@@ -149,7 +156,7 @@ def test_links_are_called_by_their_settings():
     ],
 )
 def test_a_redirect_to_a_site_without_tls_is_told(facts, options, told):
-    unfit = web(check(**facts), **options)["unfit"]
+    unfit = refused(check(**facts), **options)
     assert ["SECURE_SSL_REDIRECT sends visitors to HTTPS" in text for text in unfit] == [True] * told
 
 
@@ -164,8 +171,8 @@ def test_a_redirect_to_a_site_without_tls_is_told(facts, options, told):
     ],
 )
 def test_served_folders_in_shared_ones_are_told(facts, folders, told):
-    unfit = web(check(**facts), shared_folders=folders)["unfit"]
-    assert [text.removeprefix("app shop: ").startswith(told) for text in unfit] == [True] * bool(told)
+    unfit = refused(check(**facts), shared_folders=folders)
+    assert [text.startswith(told) for text in unfit] == [True] * bool(told)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +185,8 @@ def test_served_folders_in_shared_ones_are_told(facts, folders, told):
 )
 def test_a_database_inside_a_release_is_told(name, unfit):
     base = {"alias": "default", "engine": "x"} | ({"name": name} if name else {})
-    told = web(check(databases=[base]))["unfit"]
-    expected = f"app shop: the SQLite database {name} is inside a release, where the next one would not find it"
+    told = refused(check(databases=[base]))
+    expected = f"the SQLite database {name} is inside a release, where the next one would not find it"
     assert [text.startswith(expected) for text in told] == [True] * unfit
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _build, _files, _git, _process, _prune
+from ansible_collections.emperor.web.plugins.module_utils import _build, _files, _git, _process, _prune, _room
 from ansible_collections.emperor.web.plugins.module_utils._build import Builder, WantsArchive
 from ansible_collections.emperor.web.plugins.module_utils._module_django_release import ARGUMENTS
 from ansible_collections.emperor.web.plugins.module_utils._outcome import mark
@@ -310,6 +310,35 @@ def test_requirements_at_the_top_serve_a_project_further_down(app):
     assert result["project"] == f"{result['path']}/src/web"
     app.repository.commit({"web/requirements.txt": "Django\n# beside manage.py\n"})
     assert os.path.realpath(app.present()["virtualenv"]) != os.path.realpath(result["virtualenv"])
+
+
+# Too little room.
+
+
+def test_a_build_without_room_is_refused_before_it_writes(app, monkeypatch):
+    built = app.present()
+    monkeypatch.setattr(_room, "RESERVE", _room.Room(1 << 60, 0))
+    assert app.present() == built | {"changed": False}, "there is nothing to build"
+    before = app.tree()
+    assert app.present(check=True, environment={"A": "1"})["changed"]
+    with pytest.raises(_room.RoomError, match="is not built, as the file system of .*/srv/releases has"):
+        app.present(environment={"A": "1"})
+    with pytest.raises(_room.RoomError):  # and not WantsArchive: nothing is sent
+        app.present(source="/controller/shop", revision="f" * 64)
+    assert app.tree() == before
+
+
+def test_room_for_a_virtual_environment_is_wanted_where_one_is_built(app, monkeypatch):
+    app.present()
+    ask = os.statvfs
+    none = SimpleNamespace(f_bavail=0, f_frsize=4096, f_favail=0, f_files=1)
+    monkeypatch.setattr(os, "statvfs", lambda path: none if path.endswith("/venvs") else ask(path))
+    assert app.present(environment={"A": "1"})["changed"], "the one that is there serves"
+    before = kept(app), os.listdir(app.root / "venvs")
+    app.repository.commit({"requirements.txt": "Django\nrequests\n"})
+    with pytest.raises(_room.RoomError, match="is not built, as the file system of .*/srv/venvs has 0 MB"):
+        app.present()
+    assert (kept(app), os.listdir(app.root / "venvs")) == before
 
 
 # What cannot work.

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils._lock import VARIABLE, Holder, Lock
-from ansible_collections.emperor.web.plugins.module_utils._outcome import failed_before_switch
+from ansible_collections.emperor.web.plugins.module_utils._outcome import failed_before_switch, note_migrations
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout
 
 from ...releases import deploying, finish, history, mark_of, work_on
@@ -132,3 +132,49 @@ def test_a_history_that_cannot_be_written_is_a_warning(layout, monkeypatch):
     monkeypatch.setattr(Layout, "record", refuse)
     (told,) = fail(layout)
     assert "releases.jsonl could not be written: No space left on device" in told
+
+
+# Migrations that were applied before a later step failed.
+
+
+DONE = [
+    {"app": "shop", "name": "0002_size", "backwards": True},
+    {"app": "shop", "name": "0003_colour", "backwards": False},
+]
+NAMES = ["shop.0002_size (undone)", "shop.0003_colour"]
+
+
+def note(layout: Layout, *done: dict, check: bool = False) -> None:
+    note_migrations(SimpleNamespace(check_mode=check), f"{layout.release(NEW)}/env", list(done))
+
+
+def test_what_was_migrated_is_in_the_history_of_a_later_step(layout, monkeypatch):
+    work_on(layout, monkeypatch)
+    note(layout, DONE[0])
+    note(layout, DONE[1])
+    fail(layout, step="before_switch")
+    fail(layout, step="migrate", migrations=["auth.0001_initial"])
+    assert [line["migrations"] for line in history(layout)] == [NAMES, [*NAMES, "auth.0001_initial"]]
+
+
+def test_a_later_run_has_not_done_it(layout, monkeypatch):
+    """It finds nothing to migrate, and its line must not say that it did."""
+    work_on(layout, monkeypatch)
+    note(layout, *DONE)
+    fail(layout)
+    os.unlink(Lock("shop", layout.root).path)
+    monkeypatch.setenv(VARIABLE, "f00d")
+    Lock("shop", layout.root).acquire(Holder("f00d", "ann", "laptop", "another system", 4711, "1"))
+    fail(layout)
+    first, second = history(layout)
+    assert first["migrations"] == NAMES and "migrations" not in second
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_nothing_is_noted_where_nothing_is_done_or_deployed(layout, monkeypatch, check):
+    work_on(layout, monkeypatch)
+    note(layout, *(DONE if check else ()), check=check)
+    assert os.path.getsize(layout.pending(NEW)) == 0
+    deployed_long_ago(layout, monkeypatch)
+    note(layout, *DONE)
+    assert not os.path.exists(layout.pending(NEW))

@@ -137,6 +137,9 @@ def test_a_release_that_is_not_fit_to_serve_has_failed(run_module, project, tmp_
     project.facts = {"debug": True}
     result = run_module(django_check, ARGUMENTS | {"deploy": True, "environment_file": path})
     assert mark_of(layout, "a-1")["reason"] == history(layout)[0]["reason"] == result["msg"]
+    refused = run_module(django_check, ARGUMENTS | {"environment_file": path, "refuse": ["No TLS.", "No room."]})
+    assert mark_of(layout, "a-1")["reason"] == history(layout)[1]["reason"] == refused["msg"] == "No TLS.; No room."
+    assert mark_of(layout, "a-1")["step"] == "check" and len(project.asked) == 1
 
 
 def test_deployment_errors_count_on_request_and_can_be_accepted(run_module, project):

@@ -7,10 +7,13 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from ansible_collections.emperor.web.plugins.module_utils import _module_django_migrate
+from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
 from ansible_collections.emperor.web.plugins.module_utils._lock import Lock
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout
 from ansible_collections.emperor.web.plugins.modules import django_hook
@@ -81,6 +84,21 @@ def test_a_release_fails_with_a_hook_of_its_deployment(hook, tmp_path, monkeypat
     assert (mark["step"], entry["step"], entry["result"]) == ("before_switch", "before_switch", "failed")
     assert mark["reason"] == entry["reason"] and "ended with 7: bad ***" in mark["reason"]
     assert list(entry["seconds"]) == ["before_switch"]
+
+
+def test_the_history_of_a_failed_hook_has_what_was_migrated_before(hook, run_module, tmp_path, monkeypatch):
+    layout = Layout(str(tmp_path))
+    environment_file = deploying(layout, RELEASE)
+    holder = work_on(layout, monkeypatch)
+    applied = {"app": "shop", "name": "0009_colour", "backwards": False, "operations": []}
+    answer = dict.fromkeys(("tables", "pruned", "recorded", "unsafe", "unapplied"), [])
+    answer |= {"plan": [applied], "applied": [applied], "before": {}, "vendor": "sqlite", "name": "/srv/db"}
+    monkeypatch.setattr(DjangoModule, "ask", lambda *_arguments, **_job: dict(answer))
+    project = {"project": "/srv/x", "python": sys.executable, "environment_file": environment_file}
+    assert run_module(_module_django_migrate, project)["changed"]
+    hook("exit 7", step="after_migrate", lock="run", holder=asdict(holder))
+    (entry,) = history(layout)
+    assert (entry["step"], entry["migrations"]) == ("after_migrate", ["shop.0009_colour"])
 
 
 def test_a_command_that_does_not_end_is_ended(hook):
