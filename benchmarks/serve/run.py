@@ -9,6 +9,9 @@ virtual environment: a bare Nginx, that Nginx in front of the site's own uWSGI, 
 of the site's vassal, and Gunicorn behind the bare Nginx. What runs Python has the sandbox and the limits of the site's
 unit, which filters its system calls. The load (wrk) is in the container as well, on its loopback interface. Each round
 asks all of them, one after the other, and who is first changes; a ratio is that of two sides in one round.
+
+Gunicorn and uWSGI do not run Python by the same program. What that makes is measured too: the page, called without any
+server by one process, in the program python3 and in uWSGI.
 """
 
 from __future__ import annotations
@@ -77,6 +80,35 @@ Entry.objects.all().delete()
 for number in range({ENTRIES}):
     Entry.objects.create(name=f"Visitor {{number}}", message="A few words in the guestbook. " * 5)
 """
+
+# Calls the page again and again, as a server would, and prints how often a second.
+PAGES = f"""
+import os, sys, time
+from wsgiref.util import setup_testing_defaults
+sys.path.insert(0, os.getcwd())
+import django
+django.setup()
+from django.core.handlers.wsgi import WSGIHandler
+
+def page():
+    environ = {{"HTTP_HOST": "{DOMAIN}", "PATH_INFO": "/"}}
+    setup_testing_defaults(environ)
+    status = []
+    answer = app(environ, lambda line, headers: status.append(line))
+    body = b"".join(answer)
+    answer.close()
+    assert status[0].startswith("200") and len(body) > 1000, (status, body[:200])
+
+app, seconds = WSGIHandler(), float(os.environ.get("SECONDS", "1"))
+for _ in range(50):
+    page()
+count, began = 0, time.perf_counter()
+while time.perf_counter() - began < seconds:
+    page()
+    count += 1
+print(f"pages {{count / (time.perf_counter() - began):.1f}}", flush=True)
+"""
+PROGRAM, EMBEDDED = "python3", "uWSGI"
 
 
 class Odd(Exception):
@@ -207,6 +239,20 @@ def measure(side: str, path: str, seconds: int) -> float:
     return float(re.search(r"^Requests/sec: +([\d.]+)$", said, re.MULTILINE).group(1))
 
 
+def interpreters(count: int, seconds: int) -> list[dict[str, float]]:
+    """For each round the pages a second of one process, by the program that runs its Python."""
+    HOST.put(f"{OTHER}/pages.py", PAGES)
+    file, venv = f"{OTHER}/pages.py", f"{ROOT}/current/venv"
+    ways = {PROGRAM: ["python", file], EMBEDDED: ["uwsgi", "--plugin=python3", f"--virtualenv={venv}", "--pyrun", file]}
+    as_app = ["/usr/bin/python3", "-I", "/usr/local/lib/emperor/run.py", f"{ROOT}/current", "env", f"SECONDS={seconds}"]
+    found = []
+    for number in range(count + 1):
+        order = list(ways)[:: -1 if number % 2 else 1]
+        said = {way: HOST.run(*as_app, *ways[way]) for way in order}
+        found.append({way: float(re.search(r"^pages ([\d.]+)$", said[way], re.MULTILINE).group(1)) for way in ways})
+    return found[-count:]
+
+
 def rounds(wanted: list[Case], count: int, seconds: int) -> Iterator[tuple[str, dict[str, float]]]:
     """For each round and case the requests a second of each side; one round is made first and does not count."""
     for number in range(count + 1):
@@ -276,6 +322,7 @@ def main() -> None:
         sizes = {case.name: verify(case) for case in wanted}
         lab.say(f"Measuring {count} rounds of {seconds} s for each side and path …")
         found = list(rounds(wanted, count, seconds))
+        alone = interpreters(count, seconds)
     finally:
         if not given.keep:
             lab.down(HOST.name)
@@ -287,8 +334,15 @@ def main() -> None:
         "bytes": sizes,
         "rows": evaluate(wanted, found),
         "samples": found,
+        "without a server": alone,
     }
-    text = "These figures mean nothing, --smoke is a test." if given.smoke else table(report["rows"])
+    pages = {
+        way: "{median:.0f} ({q1:.0f} to {q3:.0f})".format(**spread([one[way] for one in alone])) for way in alone[0]
+    }
+    ratio = "**{median:.2f}** ({q1:.2f} to {q3:.2f})".format(**spread([one[EMBEDDED] / one[PROGRAM] for one in alone]))
+    told = f"The page without a server, a second in one process: {pages[PROGRAM]} in the program python3, {pages[EMBEDDED]} in "
+    told += f"uWSGI, which is {ratio} of it."
+    text = "These figures mean nothing, --smoke is a test." if given.smoke else f"{table(report['rows'])}\n\n{told}"
     publish(report, given.output, text, ("date", "machine", "versions", "bytes"))
 
 
