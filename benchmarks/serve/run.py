@@ -285,14 +285,23 @@ def evaluate(wanted: list[Case], found: list[tuple[str, dict[str, float]]]) -> l
     return rows
 
 
+REQUESTS, RATIO = "{median:.0f} ({q1:.0f} to {q3:.0f})", "**{median:.2f}** ({q1:.2f} to {q3:.2f})"
+
+
+def told(alone: list[dict[str, float]]) -> str:
+    """The pages without a server in one sentence."""
+    program, embedded = (REQUESTS.format(**spread([one[way] for one in alone])) for way in (PROGRAM, EMBEDDED))
+    ratio = RATIO.format(**spread([one[EMBEDDED] / one[PROGRAM] for one in alone]))
+    return f"The page a second, without a server: {program} by {PROGRAM}, {embedded} in {EMBEDDED}, {ratio} of it."
+
+
 def table(rows: list[dict]) -> str:
     """The figures as a table of Markdown, as docs/performance.md has them."""
     lines = ["| | served by | requests/s | ours to theirs | goal |", "| --- | --- | --- | --- | --- |"]
     for row in rows:
-        requests = "{median:.0f} ({q1:.0f} to {q3:.0f})".format(**row["requests"])
-        ratio = goal = ""
+        requests, ratio, goal = REQUESTS.format(**row["requests"]), "", ""
         if row["ratio"]:
-            ratio = "**{median:.2f}** ({q1:.2f} to {q3:.2f})".format(**row["ratio"])
+            ratio = RATIO.format(**row["ratio"])
         if row["goal"]:
             goal = f"{row['goal']}, {'met' if row['ratio']['median'] >= row['goal'] else 'not met'}"
         lines.append(f"| {row['case']} | {row['side']} | {requests} | {ratio} | {goal} |")
@@ -336,13 +345,9 @@ def main() -> None:
         "samples": found,
         "without a server": alone,
     }
-    pages = {
-        way: "{median:.0f} ({q1:.0f} to {q3:.0f})".format(**spread([one[way] for one in alone])) for way in alone[0]
-    }
-    ratio = "**{median:.2f}** ({q1:.2f} to {q3:.2f})".format(**spread([one[EMBEDDED] / one[PROGRAM] for one in alone]))
-    told = f"The page without a server, a second in one process: {pages[PROGRAM]} in the program python3, {pages[EMBEDDED]} in "
-    told += f"uWSGI, which is {ratio} of it."
-    text = "These figures mean nothing, --smoke is a test." if given.smoke else f"{table(report['rows'])}\n\n{told}"
+    text = (
+        "These figures mean nothing, --smoke is a test." if given.smoke else f"{table(report['rows'])}\n\n{told(alone)}"
+    )
     publish(report, given.output, text, ("date", "machine", "versions", "bytes"))
 
 

@@ -79,7 +79,8 @@ def failed_before_switch(
     # Ansible takes secrets out of what a module returns, and this stays on the host.
     reason = remove_values(reason, module.no_log_values).strip().partition("\n")[0]
     mark(layout, release, reason, step)
-    entry = {"result": "failed", "reason": reason, "step": step, "previous": layout.live() or "", "by": holder.by}
+    entry: dict[str, Any] = {"result": "failed", "reason": reason, "step": step, "by": holder.by}
+    entry["previous"] = layout.live() or ""
     if before := noted_migrations(layout, release, holder):
         entry["migrations"] = [*before, *more.pop("migrations", [])]
     try:

@@ -343,19 +343,29 @@ LEAVE_INODES = "cd {0} && seq $(($(df --output=iavail {0} | tail -n 1) - {1})) |
 EMPTY = "find {0} -maxdepth 1 -name 'filler*' -delete"
 
 
+another_environment = append("requirements.txt", "\n# of these\n")
+
+
 @pytest.mark.usefixtures("nothing_restarted")
 @pytest.mark.parametrize(
-    ("leave", "told"),
+    ("leave", "changes", "told"),
     [
-        (LEAVE_ROOM.format("/srv/django", 12 << 10), "MB and "),
-        (LEAVE_INODES.format("/srv/django", 80), "inodes left, "),
+        (LEAVE_ROOM.format("/srv/django", 12 << 10), [], r"/releases has 1[0-2] MB and \d{3,} inodes left, and "),
+        (LEAVE_INODES.format("/srv/django", 80), [], r"/releases has \d{2,} MB and [1-8]?\d inodes left, and "),
+        (
+            LEAVE_ROOM.format("/srv/django", 40 << 10),
+            [another_environment],
+            r"/venvs has [34]\d MB and \d+ inodes left",
+        ),
     ],
-    ids=["room", "inodes"],
+    ids=["room", "inodes", "virtual environment"],
 )
-def test_too_little_room_for_a_build_is_refused_while_the_site_writes(host, prober, address, tmp_path, leave, told):
+def test_too_little_room_for_a_build_is_refused_while_the_site_writes(
+    host, prober, address, tmp_path, leave, changes, told
+):
     release, asked, written = live(host), len(prober.answers), []
     built = host.check_output(f"ls {ROOT}/releases {ROOT}/venvs")
-    deploy = Deploy(source(tmp_path / "src", "too little room"))
+    deploy = Deploy(source(tmp_path / "src", "too little room", *changes))
     host.check_output(leave)
     with deploy.start() as process:
         while process.poll() is None:
@@ -363,8 +373,8 @@ def test_too_little_room_for_a_build_is_refused_while_the_site_writes(host, prob
             time.sleep(0.3)
     host.check_output(EMPTY.format("/srv/django"))
     failure = deploy.failure()
-    assert f"is not built, as the file system of {ROOT}/releases has " in failure["msg"], failure
-    assert re.search(told, failure["msg"]) and "Make room there" in failure["msg"], failure
+    assert re.search(f"is not built, as the file system of {ROOT}{told}", failure["msg"]), failure
+    assert "Make room there" in failure["msg"], failure
     assert "No space left on device" not in failure["msg"], failure
     assert len(written) > 3 and set(written) == {302}
     assert prober.since(asked) == {(200, release)}
