@@ -8,9 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Site, changed_by
+import yaml
+from conftest import HOST, Site, ansible, changed_by
 
-INVENTORY = Path(os.environ["EMPEROR_PROJECT"]) / "molecule/site/inventory.yml"
+PROJECT = Path(os.environ["EMPEROR_PROJECT"])
+INVENTORY = PROJECT / "molecule/site/inventory.yml"
 # What the collection writes, but for what is made once: code, packages, keys, data and the history of an app.
 MANAGED = """
 find /etc/nginx/nginx.conf /etc/nginx/emperor /etc/nginx/sites-enabled /etc/uwsgi/emperor /etc/ssh/sshd_config.d \
@@ -82,3 +84,51 @@ def test_next_run_puts_it_right(address, what, drift):
     assert changed_by("emperor.web.site", INVENTORY) == 0, "a second run"
     for domain in ("shop.example.com", "behind.example.com", "sealed.example.com"):
         assert Site(address, domain).wait().status in (200, 301)
+
+
+# What playbooks/site.yml does to find out whether anything is to do, while one file is not as it should be.
+COMPARE = """
+- name: Change it, and remember how it was
+  ansible.builtin.shell: cp -a "$path" /root/aside && {{ item.drift }}
+  environment: {path: "{{ item.path }}"}
+- name: Compare
+  ansible.builtin.include_role:
+    name: emperor.web.django
+    tasks_from: "{{ question }}"
+  loop: [validate, settle]
+  loop_control: {loop_var: question}
+- name: Note what was not noticed
+  ansible.builtin.set_fact:
+    overlooked: "{{ overlooked + [item.path] * __django_is_settled }}"
+- name: Put it back
+  ansible.builtin.shell: rm -f "$path" && mv /root/aside "$path"
+  environment: {path: "{{ item.path }}"}
+"""
+
+
+def test_each_of_it_is_noticed_alone(address, tmp_path):
+    """A run ends early where nothing is found to do, so what is overlooked then would never be put right."""
+    drifts = [(MANAGED, "echo '# drift' >> \"$path\""), (LINKS, 'rm "$path"')]
+    todo = [
+        {"path": path, "drift": drift} for what, drift in drifts for path in sorted(set(call("sh", "-c", what).split()))
+    ]
+    assert len(todo) >= 30
+    (tmp_path / "compare.yml").write_text(COMPARE)
+    (play,) = yaml.safe_load((PROJECT / "playbooks/site.yml").read_text())
+    play["vars"]["overlooked"] = []
+    play["pre_tasks"] = [
+        {"name": "Compare as it is", **yaml.safe_load(COMPARE)[1]},
+        {"name": "Note it", "ansible.builtin.set_fact": {"as_it_is": "{{ __django_asked.differs }}"}},
+        {"name": "Each", "ansible.builtin.include_tasks": "compare.yml", "loop": todo},
+        {
+            "name": "Tell",
+            "ansible.builtin.debug": {"msg": {"before": "{{ as_it_is }}", "overlooked": "{{ overlooked }}"}},
+        },
+        {"name": "Go no further", "ansible.builtin.meta": "end_host"},
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    said = ansible("ansible-playbook", "-i", INVENTORY, tmp_path / "play.yml")
+    assert not said["stats"]["server"]["failures"], json.dumps(said, indent=1)[-3000:]
+    told = [task for task in said["plays"][0]["tasks"] if task["task"]["name"] == "Tell"]
+    assert told[0]["hosts"]["server"]["msg"] == {"before": [], "overlooked": []}
+    assert changed_by("emperor.web.site", INVENTORY) == 0, "all of it was put back"
