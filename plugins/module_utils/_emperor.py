@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.emperor.web.plugins.module_utils import _sleep
+from ansible_collections.emperor.web.plugins.module_utils import _sleep, _unit_links
 from ansible_collections.emperor.web.plugins.module_utils._files import (
     ensure_directory,
     has_mode,
@@ -202,7 +202,8 @@ def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
     properties += ",MemoryMax,MemorySwapMax"
     shown = _call("systemctl", "show", f"--property={properties}", *units)
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")]
-    return dict(zip(units, blocks, strict=False))  # of no units systemctl shows its own block
+    # Of no units systemctl shows its own block.
+    return {unit: _unit_links.as_on_disk(unit, state) for unit, state in zip(units, blocks, strict=False)}
 
 
 def run_units(units: list[str], dry_run: bool, *, reload: bool) -> list[str]:

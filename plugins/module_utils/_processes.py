@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.emperor.web.plugins.module_utils import _journal
+from ansible_collections.emperor.web.plugins.module_utils import _journal, _unit_links
 from ansible_collections.emperor.web.plugins.module_utils._files import ensure_directory, read_text, write_atomic
 from ansible_collections.emperor.web.plugins.module_utils._lock import processes_with
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
@@ -78,7 +78,7 @@ def states_of(units: list[str]) -> dict[str, dict[str, str]]:
         dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         for block in outcome.stdout.strip().split("\n\n")
     ]
-    return dict(zip(units, blocks, strict=True))
+    return {unit: _unit_links.as_on_disk(unit, state) for unit, state in zip(units, blocks, strict=True)}
 
 
 def check_schedules(schedules: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -39,6 +40,9 @@ for path in sys.stdin.read().splitlines():
         found[path] = None
 json.dump(found, sys.stdout)
 """
+
+
+ALL_APPS = yaml.safe_load(INVENTORY.read_text())["all"]["hosts"]["server"]["django_apps"]
 
 
 def call(*argv: str, given: str = "") -> str:
@@ -86,6 +90,7 @@ def test_next_run_puts_it_right(address, what, drift):
         assert Site(address, domain).wait().status in (200, 301)
 
 
+OTHER_APPS = re.compile("|".join(app["name"] for app in ALL_APPS if app["name"] != "shop"))
 # What playbooks/site.yml does to find out whether anything is to do, while one file is not as it should be.
 COMPARE = """
 - name: Change it, and remember how it was
@@ -109,10 +114,15 @@ COMPARE = """
 def test_each_of_it_is_noticed_alone(address, tmp_path):
     """A run ends early where nothing is found to do, so what is overlooked then would never be put right."""
     drifts = [(MANAGED, "echo '# drift' >> \"$path\""), (LINKS, 'rm "$path"')]
+    # Of the apps one is enough: each has the same files.
     todo = [
-        {"path": path, "drift": drift} for what, drift in drifts for path in sorted(set(call("sh", "-c", what).split()))
+        {"path": path, "drift": drift}
+        for what, drift in drifts
+        for path in sorted(set(call("sh", "-c", what).split()))
+        if not OTHER_APPS.search(path)
     ]
-    assert len(todo) >= 30
+    changed_by("emperor.web.site", INVENTORY)  # which has waited until static files are old enough to be remembered
+    assert len(todo) >= 20
     (tmp_path / "compare.yml").write_text(COMPARE)
     (play,) = yaml.safe_load((PROJECT / "playbooks/site.yml").read_text())
     play["vars"]["overlooked"] = []
