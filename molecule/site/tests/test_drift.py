@@ -67,6 +67,18 @@ def test_a_site_that_keeps_nginx_from_starting_is_put_right(address):
     assert changed_by("emperor.web.site", INVENTORY) == 0
 
 
+def test_a_site_that_is_no_app_is_not_forgotten_where_the_apps_are_settled(address, tmp_path):
+    own = {"name": "own", "domains": ["own.example.com"], "root": "/srv/own"}
+    for changes, entry in ((True, own), (False, own), (True, {"name": "own", "state": "absent"})):
+        beside = tmp_path / "beside.yml"
+        beside.write_text(json.dumps({"all": {"hosts": {"server": {"nginx_sites": [entry]}}}}))
+        said = ansible("ansible-playbook", "-i", INVENTORY, "-i", beside, "emperor.web.site")["stats"]["server"]
+        assert not said["failures"] and (said["changed"] > 0) == changes
+        there = state(["/etc/nginx/sites-enabled/emperor-own.conf"]).popitem()[1]
+        assert (there is not None) == ("domains" in entry)
+    assert changed_by("emperor.web.site", INVENTORY) == 0
+
+
 @pytest.mark.parametrize(
     ("what", "drift"),
     [
