@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import tempfile
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.text.converters import to_text
 from ansible_collections.emperor.web.plugins.module_utils._environment import (
     EnvironmentFileError,
     read_file,
@@ -183,7 +185,11 @@ def source_of(part: str) -> str:
     """The text of a file beside this one, which is not imported: that would only cost the time to compile it."""
     # On a target the module's utilities are inside a zip file, so there is no path to open.
     loader: Any = __spec__.loader
-    return loader.get_data(os.path.join(os.path.dirname(__file__), f"{part}.py")).decode()
+    if hasattr(loader, "get_data"):
+        return loader.get_data(os.path.join(os.path.dirname(__file__), f"{part}.py")).decode()
+    # Mitogen's knows the text of what has been imported, and of nothing else.
+    spec: Any = importlib.import_module(f"{__name__.rpartition('.')[0]}.{part}").__spec__
+    return to_text(spec.loader.get_source(spec.name))
 
 
 def explain(action: str, error: dict[str, Any]) -> str:

@@ -54,6 +54,13 @@ def test_ansible_sends_the_files():
     assert sent == {*FILES, "_django_runner"}
 
 
+def test_a_loader_that_reads_no_files_gives_the_same_texts(monkeypatch):
+    """Mitogen has one."""
+    texts = {part: source_of(part) for part in FILES}
+    monkeypatch.setattr(_django, "__spec__", SimpleNamespace(loader=object()))
+    assert {part: source_of(part) for part in FILES} == texts
+
+
 @pytest.mark.parametrize("part", ["_django_runner", *FILES])
 def test_nothing_is_imported_that_an_app_may_not_have(part):
     """Its text runs in the interpreter of any project, which has Django and no Ansible."""
