@@ -245,6 +245,7 @@ def interpreters(count: int, seconds: int) -> list[dict[str, float]]:
     file, venv = f"{OTHER}/pages.py", f"{ROOT}/current/venv"
     ways = {PROGRAM: ["python", file], EMBEDDED: ["uwsgi", "--plugin=python3", f"--virtualenv={venv}", "--pyrun", file]}
     as_app = ["/usr/bin/python3", "-I", "/usr/local/lib/emperor/run.py", f"{ROOT}/current", "env", f"SECONDS={seconds}"]
+    as_app = ["sh", "-c", 'exec "$@" 2>&1', "sh", *as_app]  # uWSGI takes what is printed for its log
     found = []
     for number in range(count + 1):
         order = list(ways)[:: -1 if number % 2 else 1]
