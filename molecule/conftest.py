@@ -47,6 +47,12 @@ def ansible(program: str, *arguments: str | Path, **environment: str) -> dict:
     return json.loads(done.stdout)
 
 
+def answers(result: dict) -> list[dict]:
+    """What a task has returned of each item or app; nothing where it has none."""
+    found = result.get("results")
+    return found if isinstance(found, list) else []
+
+
 def changed_by(playbook: str, inventory: Path) -> int:
     """How many tasks of a playbook changed something on the host of a scenario; the playbook must not fail."""
     said = ansible("ansible-playbook", "-i", inventory, playbook)

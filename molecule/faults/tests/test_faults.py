@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Prober, Site, host_python, post_entry, servers, wait_until
+from conftest import HOST, Prober, Site, answers, host_python, post_entry, servers, wait_until
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 EXAMPLE = PROJECT / "examples/guestbook"
@@ -177,7 +177,7 @@ class Deploy:
     def tasks(self) -> list[dict]:
         plays = json.loads(self.printed)["plays"]
         results = [task["hosts"][HOST] for play in plays for task in play["tasks"] if HOST in task["hosts"]]
-        return [item for result in results for item in result.get("results", [result])]
+        return [item for result in results for item in answers(result) or [result]]
 
     def failure(self) -> dict:
         """What the task that failed returned."""

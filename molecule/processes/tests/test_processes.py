@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import HOST, Site, ansible, run_module, wait_until, where
+from conftest import HOST, Site, ansible, answers, run_module, wait_until, where
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 INVENTORY = PROJECT / "molecule/processes/inventory.yml"
@@ -38,7 +38,7 @@ def play(playbook: str, *arguments: str, **changes: object) -> tuple[dict, str]:
     variables = json.dumps({"django_apps": apps})
     said = ansible("ansible-playbook", "-i", INVENTORY, f"emperor.web.{playbook}", "-e", variables, *arguments)
     results = [task["hosts"]["server"] for one in said["plays"] for task in one["tasks"] if "server" in task["hosts"]]
-    items = [item for result in results for item in (result, *result.get("results", []))]
+    items = [item for result in results for item in (result, *answers(result))]
     messages = [one.get("msg", "") for one in items]
     return said["stats"]["server"], "\n".join("\n".join(one) if isinstance(one, list) else str(one) for one in messages)
 
