@@ -260,9 +260,9 @@ def main() -> None:
     comparison = Comparison(steps, main_of, check_mode=module.check_mode, parallel=usual_parallel())
     comparison.run()
     if comparison.refusals:
-        more = dict(comparison.refusals[0][1]) if len(comparison.refusals) == 1 else {}
-        more |= {"msg": "; ".join(sentence(*refusal) for refusal in comparison.refusals)}
-        module.fail_json(**{name: value for name, value in more.items() if name not in ("changed", "failed", "took")})
+        more = comparison.refusals[0][1] if len(comparison.refusals) == 1 else {}
+        said = {name: more[name] for name in ("cmd", "rc", "stdout", "stderr") if name in more}
+        module.fail_json(msg="; ".join(sentence(*refusal) for refusal in comparison.refusals), **said)
     module.exit_json(changed=comparison.acted, differs=comparison.differs, by_step=comparison.results)
 
 

@@ -58,6 +58,18 @@ def test_the_first_difference_ends_it_but_for_what_is_required(run_module, tmp_p
     assert "by_step" not in said
 
 
+def test_what_is_refused_says_what_a_command_has_said(run_module, monkeypatch):
+    def fail(create) -> None:
+        create(argument_spec={}, supports_check_mode=True).fail_json(msg="no", rc=2, stderr="broken", issued=["a"])
+
+    monkeypatch.setattr(settled, "main_of", lambda _name: fail)
+    step = {"name": "a", "module": "host_info", "required": True}
+    said = compare(run_module, step)
+    assert (said["msg"], said["rc"], said["stderr"]) == ("no", 2, "broken") and "issued" not in said
+    said = compare(run_module, step, step | {"name": "b"})
+    assert said["msg"] == "no; no" and "rc" not in said
+
+
 def test_a_failure_that_is_not_required_is_a_difference(run_module, right):
     said = compare(run_module, file_step(right, options={"files": [{"path": "relative", "content": ""}]}))
     assert said["differs"] == ["right: path 'relative' has to be absolute"]
