@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.emperor.web.plugins.module_utils import _journal, _unit_links
+from ansible_collections.emperor.web.plugins.module_utils import _journal
 from ansible_collections.emperor.web.plugins.module_utils._config_error import ConfigError
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, run
 
@@ -62,8 +62,10 @@ class Service:
                 f"on a host that systemd does not run. {outcome.last_lines()}".rstrip(),
                 outcome,
             )
-        unit = self.name if "." in self.name else f"{self.name}.service"
-        return _unit_links.as_on_disk(unit, state)
+        # What it shows is from when it last read its files; this reads them, and knows aliases and other names.
+        if state["UnitFileState"] == "enabled" and run(["systemctl", "is-enabled", "--", self.name], timeout=60).rc:
+            state["UnitFileState"] = "disabled"
+        return state
 
     def complete(self) -> None:
         """Have it run, and start at boot; the files are in place."""

@@ -4,7 +4,10 @@
 
 # PRIVATE: for this collection's modules only; it may change in any release.
 
-"""Whether a unit starts at boot, from the links on the disk: systemd tells what they were when it last read them."""
+"""Whether a unit of ours starts at boot, from its links on the disk: systemd tells of those that it has last read.
+
+Ours have WantedBy and no alias, so a link is all that there is to it; many are looked at without starting a program.
+"""
 
 from __future__ import annotations
 

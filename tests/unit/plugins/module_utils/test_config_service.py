@@ -16,6 +16,7 @@ class Systemd:
 
     def __init__(self) -> None:
         self.state = {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled"}
+        self.link_is_lost = False
         self.fails: dict[str, str] = {}
         self.log = ""
         self.done: list[str] = []
@@ -30,6 +31,8 @@ class Systemd:
             assert argv[2:] == ["--property=LoadState,ActiveState,UnitFileState", "--", "nginx"]
             return Result(argv, 0, "".join(f"{name}={value}\n" for name, value in self.state.items()), "")
         assert argv[2:] == ["--", "nginx"]
+        if verb == "is-enabled":
+            return Result(argv, int(self.link_is_lost), "", "")
         if verb != "reset-failed":
             self.done.append(verb)
         return Result(argv, 0, "", "")
@@ -68,6 +71,14 @@ def test_what_lacks_is_done(systemd, active, file, lacks, done):
     assert service.lacks == lacks
     service.complete()
     assert systemd.done == done
+
+
+def test_a_link_that_is_lost_since_systemd_has_read_it_is_made_again(systemd):
+    systemd.link_is_lost = True
+    service = Service("nginx")
+    assert service.lacks == ["enabled"]
+    service.complete()
+    assert systemd.done == ["enable"]
 
 
 def test_what_the_files_have_started_is_not_started_again(systemd):
