@@ -114,7 +114,7 @@ class Comparison:
             missing = [name for name in names if name not in found]
             if missing:
                 self.differs.append(f"{step.where(app)}: {other} does not tell {', '.join(missing)}")
-                self._waiting.clear()
+                self._find_ready()
                 return
             given |= {name: found[name] for name in names}
         if not verifying:
