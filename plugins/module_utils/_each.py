@@ -25,8 +25,6 @@ from ansible.module_utils.common.parameters import remove_values
 Main = Callable[..., None]
 
 _PR_SET_PDEATHSIG = 1
-
-
 # More at a time would need more memory than time is won.
 _MOST = 4
 
@@ -34,6 +32,11 @@ _MOST = 4
 def usual_parallel() -> int:
     """How many work at a time where nobody says it."""
     return min(len(os.sched_getaffinity(0)), _MOST)
+
+
+def told(app: str, message: str) -> str:
+    """A message that says of which app it is; of no app as it is."""
+    return message if not app or message.startswith(f"app {app}") else f"app {app}: {message}"
 
 
 class Part(AnsibleModule):

@@ -179,7 +179,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._each import Main, usual_parallel
+from ansible_collections.emperor.web.plugins.module_utils._each import Main, told, usual_parallel
 from ansible_collections.emperor.web.plugins.module_utils._settled import Comparison, Step, problem_of
 
 if TYPE_CHECKING:
@@ -229,12 +229,6 @@ def main_of(module: str) -> Main:
     return importlib.import_module(f"ansible_collections.emperor.web.plugins.module_utils._module_{module}").main
 
 
-def sentence(app: str, result: dict) -> str:
-    """Why a step was refused, and of which app."""
-    message = str(result["msg"])
-    return message if not app or message.startswith(f"app {app}") else f"app {app}: {message}"
-
-
 def main() -> None:
     """Compare; the action plugin makes one answer of those of the apps of a step."""
     module = AnsibleModule(
@@ -262,7 +256,7 @@ def main() -> None:
     if comparison.refusals:
         more = comparison.refusals[0][1] if len(comparison.refusals) == 1 else {}
         said = {name: more[name] for name in ("cmd", "rc", "stdout", "stderr") if name in more}
-        module.fail_json(msg="; ".join(sentence(*refusal) for refusal in comparison.refusals), **said)
+        module.fail_json(msg="; ".join(told(app, str(result["msg"])) for app, result in comparison.refusals), **said)
     module.exit_json(changed=comparison.acted, differs=comparison.differs, by_step=comparison.results)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.emperor.web.plugins.module_utils._each import told
+
 
 def combined(answers: dict[str, dict[str, Any]], *, tolerate: bool = False) -> dict[str, Any]:
     """The answers of all apps as one; of a failure that is not tolerated only those that failed."""
@@ -28,8 +30,3 @@ def combined(answers: dict[str, dict[str, Any]], *, tolerate: bool = False) -> d
     if failed:
         result |= {"failed": True, "msg": "; ".join(told(app, answer["msg"]) for app, answer in failed.items())}
     return result
-
-
-def told(app: str, message: str) -> str:
-    """A message that says of which app it is."""
-    return message if message.startswith(f"app {app}") else f"app {app}: {message}"

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.emperor.web.plugins.action.each import ActionModule
+from ansible_collections.emperor.web.plugins.module_utils._each import told
 from ansible_collections.emperor.web.plugins.module_utils._lock import Holder
 from ansible_collections.emperor.web.plugins.plugin_utils import _deploy
-from ansible_collections.emperor.web.plugins.plugin_utils._answers import combined, told
+from ansible_collections.emperor.web.plugins.plugin_utils._answers import combined
 
 BUSY = {"failed": True, "msg": "app shop is being deployed by ann"}
 BUSY |= {"busy": asdict(Holder("f00d", "ann", "laptop", "another system", 4711, "12345", "v1.4.2"))}

@@ -58,6 +58,16 @@ def test_the_first_difference_ends_it_but_for_what_is_required(run_module, tmp_p
     assert "by_step" not in said
 
 
+def test_what_a_step_lacks_keeps_no_required_one_from_running(run_module, right, monkeypatch):
+    monkeypatch.setattr(settled, "usual_parallel", lambda: 1)
+    first = {"name": "first", "module": "system_files", "apps": {"shop": file_step(right)["options"]}}
+    lacking = {"name": "second", "module": "system_files", "apps": {"shop": {}}, "take": {"first": ["links"]}}
+    refused = {"name": "third", "module": "system_files", "after": ["first"], "required": True}
+    refused["options"] = {"files": [{"path": "relative", "content": ""}]}
+    said = compare(run_module, first, lacking, refused)
+    assert said["failed"] and said["msg"] == "path 'relative' has to be absolute"
+
+
 def test_what_is_refused_says_what_a_command_has_said(run_module, monkeypatch):
     def fail(create) -> None:
         create(argument_spec={}, supports_check_mode=True).fail_json(msg="no", rc=2, stderr="broken", issued=["a"])
