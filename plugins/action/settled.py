@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.emperor.web.plugins.module_utils._lock import run_of
 from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
-from ansible_collections.emperor.web.plugins.plugin_utils._answers import combined
+from ansible_collections.emperor.web.plugins.plugin_utils._answers import as_task
 from ansible_collections.emperor.web.plugins.plugin_utils._deploy import DeployAction
 from ansible_collections.emperor.web.plugins.plugin_utils._release import prepare
 
@@ -58,10 +58,3 @@ def whole(step: dict[str, Any], by_step: dict[str, dict[str, Any]]) -> bool:
     apps, answers = step.get("apps"), by_step[step["name"]]
     calls = {""} if apps is None else set(apps)
     return calls == set(answers) and not any(answer.get("failed") for answer in answers.values())
-
-
-def as_task(step: dict[str, Any], answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The answer of a step as its task would have it."""
-    if step.get("apps") is None:
-        return answers[""]
-    return combined(answers)

@@ -23,7 +23,7 @@ options:
     type: dict
     required: true
   migrations:
-    description: What M(emperor.web.django_migrate) has returned in check mode for each app, by M(emperor.web.each).
+    description: What M(emperor.web.django_migrate) has returned in check mode for each app, by M(emperor.web.steps).
     type: list
     elements: dict
     required: true

@@ -10,7 +10,7 @@ short_description: B(Internal) filter that writes the options of one step of a d
 version_added: 0.1.0
 description:
   - B(This is an internal tool and must only be used from within this collection.)
-  - Returns what M(emperor.web.each) takes as its option C(apps).
+  - Returns what M(emperor.web.steps) takes as its option C(apps).
 author:
   - The emperor.web authors (@emperor-web)
 options:
@@ -38,13 +38,6 @@ options:
     type: list
     elements: dict
     default: []
-  migrated:
-    description:
-      - What M(emperor.web.django_migrate) has returned for these apps, each with C(app), for V(switch), which writes it
-        into the app's history.
-    type: list
-    elements: dict
-    default: []
 """
 
 EXAMPLES = r"""
@@ -62,7 +55,6 @@ _value:
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.emperor.web.plugins.module_utils._release import migration_names
 from ansible_collections.emperor.web.plugins.plugin_utils._apps import by_app
 
 # Options of django_release that an app has under the same name.
@@ -91,25 +83,13 @@ def django_step(
     step: str,
     sources: list[dict[str, Any]] | None = None,
     checks: list[dict[str, Any]] | None = None,
-    migrated: list[dict[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Options by app, of the apps that need the step."""
     if step not in _STEPS:
         raise AnsibleFilterError(f"_django_step knows no step {step}; there are {', '.join(_STEPS)}")
     built, checked = by_app(sources), by_app(checks)
-    for name, migrations in migrations_by_app(migrated or []).items():
-        built[name] = built[name] | {"migrations": migrations}
     options = {app["name"]: _STEPS[step](app, built.get(app["name"], {}), checked.get(app["name"], {})) for app in apps}
     return {name: own for name, own in options.items() if own is not None}
-
-
-def migrations_by_app(migrated: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """What was done to the database of each app."""
-    found: dict[str, list[str]] = {}
-    for result in migrated:
-        done = [*result.get("unapplied", []), *result.get("applied", [])]
-        found.setdefault(result["app"], []).extend(migration_names(done))
-    return {name: names for name, names in found.items() if names}
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +156,6 @@ def _switch(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any])
             "probation": app["probation"],
             "probation_errors": app["probation_errors"],
             "overlap": app["overlap"],
-            "migrations": source.get("migrations"),
         }
     )
 

@@ -19,7 +19,7 @@ options:
     elements: dict
     required: true
   steps:
-    description: What M(emperor.web.each) has returned, by the names of the steps, in their order.
+    description: What M(emperor.web.steps) has returned, by the names of the steps, in their order.
     type: dict
     required: true
   check_mode:

@@ -4,7 +4,7 @@
 
 # PRIVATE: for this collection's modules only; it may change in any release.
 
-"""What M(emperor.web.django_collectstatic) does, for itself and for M(emperor.web.each)."""
+"""What M(emperor.web.django_collectstatic) does, for itself and for M(emperor.web.steps)."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 # PRIVATE: for this collection's modules only; it may change in any release.
 
-"""What M(emperor.web.uwsgi_vassal) does, for itself and for M(emperor.web.each)."""
+"""What M(emperor.web.uwsgi_vassal) does, for itself and for M(emperor.web.steps)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
-from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, locked
+from ansible_collections.emperor.web.plugins.module_utils._lock import LOCK_ARGUMENTS, Holder, locked
+from ansible_collections.emperor.web.plugins.module_utils._outcome import noted_migrations
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
 from ansible_collections.emperor.web.plugins.module_utils._switch import Switch
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
@@ -61,9 +62,11 @@ def check(options: dict) -> None:
         raise SwitchError(f"health_path: {options['health_path']!r} is no path; write for example /healthz")
 
 
-def switched(module: AnsibleModule, switch: Switch, by: str) -> dict:
+def switched(module: AnsibleModule, switch: Switch, holder: Holder) -> dict:
     """Compare what is live with what is wanted, and switch when they differ."""
-    switch.by = by
+    switch.by = holder.by
+    noted = noted_migrations(switch.layout, switch.release, holder)
+    switch.options["migrations"] = list(dict.fromkeys([*noted, *module.params["migrations"]]))
     before = switch.layout.live() or ""
     changed = switch.needed()
     report = {"release": switch.release, "previous": before, "changed": changed}
@@ -85,7 +88,7 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
         module.fail_json(msg=f"app {app}: {error}")
     try:
         with locked(module, switch.layout.root, what=module.params["release"]) as holder:
-            report = switched(module, switch, holder.by)
+            report = switched(module, switch, holder)
     except (SwitchError, UwsgiError, UserError, OSError) as error:
         for warning in switch.warnings:
             module.warn(warning)

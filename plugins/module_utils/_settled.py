@@ -13,47 +13,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.emperor.web.plugins.module_utils._each import Main, Pool
-
-Results = dict[str, dict[str, dict[str, Any]]]
+from ansible_collections.emperor.web.plugins.module_utils._steps import Results, Step
 
 
 @dataclass(frozen=True)
-class Step:
-    """One module, for the host or for each of several apps, whose options are then by their names."""
+class Question(Step):
+    """A step that is compared."""
 
-    name: str
-    module: str
-    options: dict[str, Any]
-    apps: dict[str, dict[str, Any]] | None
     after: tuple[str, ...]
-    take: dict[str, list[str]]
     verify: bool
     required: bool
 
     @property
-    def calls(self) -> dict[str, dict[str, Any]]:
-        """What each app has of its own; what is for the whole host has no name."""
-        return {"": {}} if self.apps is None else self.apps
-
-    def where(self, app: str) -> str:
-        """The step, and the app where there is one, for people."""
-        return f"{self.name} of app {app}" if app else self.name
-
-
-def problem_of(steps: list[Step]) -> str:
-    """What is wrong with the steps; empty where nothing is."""
-    seen: set[str] = set()
-    for step in steps:
-        if step.name in seen:
-            return f"steps: {step.name} is given twice"
-        for other in (*step.after, *step.take):
-            if other not in seen:
-                return f"steps: {step.name} waits for {other}, which is none of the steps before it"
-        wrong = [app for app, own in step.calls.items() if not isinstance(own, dict)]
-        if wrong:
-            return f"steps: the options of {step.where(wrong[0])} are no dictionary"
-        seen.add(step.name)
-    return ""
+    def before(self) -> tuple[str, ...]:
+        return (*self.after, *self.take)
 
 
 def difference(result: dict[str, Any]) -> str:
@@ -71,7 +44,9 @@ def difference(result: dict[str, Any]) -> str:
 class Comparison:
     """The steps at work; each begins when those that it waits for have found nothing."""
 
-    def __init__(self, steps: list[Step], main_of: Callable[[str], Main], *, check_mode: bool, parallel: int) -> None:
+    def __init__(
+        self, steps: list[Question], main_of: Callable[[str], Main], *, check_mode: bool, parallel: int
+    ) -> None:
         self.check_mode = check_mode
         self.results: Results = {step.name: {} for step in steps}
         self.differs: list[str] = []
@@ -80,7 +55,7 @@ class Comparison:
         self._main_of = main_of
         self._steps = {step.name: step for step in steps}
         self._todo = list(steps)
-        self._waiting: list[tuple[Step, str, bool]] = []
+        self._waiting: list[tuple[Question, str, bool]] = []
         self._pool = Pool(parallel)
 
     def run(self) -> None:
@@ -103,25 +78,22 @@ class Comparison:
             self._todo = [step for step in self._todo if step not in ready]
             self._waiting += [(step, app, False) for step in ready for app in step.calls]
 
-    def _may_begin(self, step: Step) -> bool:
-        others = [self._steps[name] for name in (*step.after, *step.take)]
+    def _may_begin(self, step: Question) -> bool:
+        others = [self._steps[name] for name in step.before]
         return all(len(self.results[other.name]) == len(other.calls) for other in others)
 
-    def _start(self, step: Step, app: str, verifying: bool) -> None:
-        given = step.options | step.calls[app]
-        for other, names in step.take.items():
-            found = self.results[other].get(app, {})
-            missing = [name for name in names if name not in found]
-            if missing:
-                self.differs.append(f"{step.where(app)}: {other} does not tell {', '.join(missing)}")
-                self._find_ready()
-                return
-            given |= {name: found[name] for name in names}
+    def _start(self, step: Question, app: str, verifying: bool) -> None:
+        try:
+            given = step.given(app, self.results)
+        except LookupError as error:
+            self.differs.append(error.args[0])
+            self._find_ready()
+            return
         if not verifying:
             given["_ansible_check_mode"] = True
         self._pool.start((step, app, verifying), f"emperor.web.{step.module}", self._main_of(step.module), given)
 
-    def _take(self, step: Step, app: str, verifying: bool, result: dict[str, Any]) -> None:
+    def _take(self, step: Question, app: str, verifying: bool, result: dict[str, Any]) -> None:
         result.pop("invocation", None)  # the steps know what they gave
         if verifying and not result.get("failed"):
             self.acted |= bool(result.get("changed"))

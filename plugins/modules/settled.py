@@ -59,7 +59,7 @@ options:
         default: {}
       apps:
         description:
-          - For each app, by its name, the options that are its own, as for M(emperor.web.each). Without it the module
+          - For each app, by its name, the options that are its own, as for M(emperor.web.steps). Without it the module
             runs once.
         type: dict
       after:
@@ -163,7 +163,7 @@ deploy:
 results:
   description:
     - What the modules returned, by the names of the steps; without the steps of which one call failed or was not made.
-    - The result of a step with C(apps) has a list C(results), as that of M(emperor.web.each).
+    - The result of a step with C(apps) has a list C(results), as that of M(emperor.web.steps).
   returned: always
   type: dict
   sample:
@@ -175,12 +175,12 @@ results:
       packages: [adduser, apt, zlib1g]
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._each import Main, told, usual_parallel
-from ansible_collections.emperor.web.plugins.module_utils._settled import Comparison, Step, problem_of
+from ansible_collections.emperor.web.plugins.module_utils._each import told, usual_parallel
+from ansible_collections.emperor.web.plugins.module_utils._settled import Comparison, Question
+from ansible_collections.emperor.web.plugins.module_utils._steps import main_of, problem_of
 
 if TYPE_CHECKING:
     # So that Ansible sends them too; each is loaded when its step begins.
@@ -224,11 +224,6 @@ STEP_ARGUMENTS = {
 }
 
 
-def main_of(module: str) -> Main:
-    """What a module does; only its own parts are loaded."""
-    return importlib.import_module(f"ansible_collections.emperor.web.plugins.module_utils._module_{module}").main
-
-
 def main() -> None:
     """Compare; the action plugin makes one answer of those of the apps of a step."""
     module = AnsibleModule(
@@ -246,7 +241,7 @@ def main() -> None:
     )
     # Results are without secrets already; these are all values, the harmless ones too.
     module.no_log_values.clear()
-    steps = [Step(**given | {"after": tuple(given["after"])}) for given in module.params["steps"]]
+    steps = [Question(**given | {"after": tuple(given["after"])}) for given in module.params["steps"]]
     # What is returned as the invocation, too.
     module.params["steps"] = [step.name for step in steps]
     if problem := problem_of(steps):

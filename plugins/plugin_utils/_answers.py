@@ -30,3 +30,10 @@ def combined(answers: dict[str, dict[str, Any]], *, tolerate: bool = False) -> d
     if failed:
         result |= {"failed": True, "msg": "; ".join(told(app, answer["msg"]) for app, answer in failed.items())}
     return result
+
+
+def as_task(step: dict[str, Any], answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The answers of a step as its task would have it; one that is not for apps has a single one, without a name."""
+    if step.get("apps") is None:
+        return answers[""]
+    return combined(answers, tolerate=step.get("tolerate", False))

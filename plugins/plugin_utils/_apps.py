@@ -26,7 +26,7 @@ _WORDS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def by_app(results: list[dict[str, Any]] | None) -> dict[str, dict[str, Any]]:
-    """Results of M(emperor.web.each) by the names of their apps."""
+    """Results of M(emperor.web.steps) by the names of their apps."""
     return {one["app"]: one for one in results or []}
 
 

@@ -44,13 +44,17 @@ class DeployAction(ActionBase):
         """What executes a module for one app, whose call has no name."""
         return lambda calls: {"": self._execute_module(module_args=calls[""], task_vars=task_vars)}
 
-    def run_each_locked(self, calls: Calls, execute: Callable[[Calls], Calls]) -> Calls:
-        """Answers by app. C(execute) does as many of the calls as it can, and is asked again for those that it left."""
+    def announce(self) -> Holder:
+        """Which run this is; others can see on the host from now on that a task of it is at work there."""
         mine = run_of(self._playbook)
-        # So that others can see on the host that a task of this run is at work there.
         there = self._task.environment or []
         if {VARIABLE: mine.token} not in there:
             self._task.environment = [*there, {VARIABLE: mine.token}]
+        return mine
+
+    def run_each_locked(self, calls: Calls, execute: Callable[[Calls], Calls]) -> Calls:
+        """Answers by app. C(execute) does as many of the calls as it can, and is asked again for those that it left."""
+        mine = self.announce()
         calls = {app: arguments | {"holder": asdict(mine)} for app, arguments in calls.items()}
         answers: Calls = {}
         waiting_since: dict[str, float] = {}

@@ -6,6 +6,7 @@ import importlib
 import os
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import yaml
 from ansible.plugins.callback import CallbackBase
@@ -17,6 +18,8 @@ short_description: Returned values that are not like their samples
 description:
   - Adds a line for each to the file that C(EMPEROR_UNLIKE_DOCUMENTED) names.
 """
+
+ROOT = Path(__file__).parents[2]
 
 # What modules may return without documenting it: Ansible's own, and what a failed command leaves.
 STANDARD = {"changed", "diff", "failed", "invocation", "msg", "warnings", "cmd", "rc", "stdout", "stderr"}
@@ -30,9 +33,24 @@ BY_NAME = {"before", "certificates", "foreseen", "limits"}
 # Keys that only some results have, as their descriptions say.
 OPTIONAL = {"database.name"}
 # What other modules have returned, which is compared where they run alone.
-OF_OTHERS = {("settled", "results")}
+OF_OTHERS = {("settled", "results"), ("steps", "results")}
 # Dicts of steps: those that were not taken are left out.
 STEPS = {"seconds"}
+
+
+# The modules of the roles' steps by their names; those that are named like a hook run it.
+VARIABLES = [path for role in ("django", "nginx") for path in ROOT.glob(f"roles/{role}/vars/main.yml")]
+MODULES = {
+    value["name"]: value["module"]
+    for path in VARIABLES
+    for value in yaml.safe_load(path.read_text()).values()
+    if isinstance(value, dict) and {"name", "module"} <= set(value)
+}
+
+
+def own(part: dict) -> dict:
+    """What a module itself has returned for an app."""
+    return {name: value for name, value in part.items() if name not in ("app", "took")}
 
 
 @cache
@@ -103,12 +121,11 @@ class CallbackModule(CallbackBase):
             return
         module = module.removeprefix("emperor.web.")
         parts = [(module, answer)]
-        if module == "each" and "results" in answer:
-            own = [
-                {name: value for name, value in part.items() if name not in ("app", "took")}
-                for part in answer["results"]
-            ]
-            parts = [(result.task.args["module"], part) for part in own]
+        if module == "steps":
+            parts = [(module, {name: value for name, value in answer.items() if name in documented("steps")})]
+            for name, done in answer.get("results", {}).items():
+                done_for = [part for part in done.get("results", [done]) if "skipped" not in part]
+                parts += [(MODULES.get(name, "django_hook"), own(part)) for part in done_for]
         found = {f"{name}: {text}" for name, part in parts for text in unlike_documented(name, part)}
         if found:
             with open(os.environ["EMPEROR_UNLIKE_DOCUMENTED"], "a", encoding="utf-8") as handle:

@@ -109,23 +109,6 @@ def test_the_module_keeps_its_defaults_for_health_that_was_not_given():
     assert (own["health_path"], own["settle"], own["https"], own["overlap"]) == ("/healthz", 0, True, False)
 
 
-def migration(name: str, app: str = "shop", **changes) -> dict:
-    return {"app": app, "name": name, "backwards": False, "seconds": 0.1, "fake": False} | changes
-
-
-def test_the_switch_is_told_what_was_done_to_the_database():
-    apps = django_apps([{"name": name, "source": "x", "domains": [f"{name}.example.com"]} for name in ("shop", "blog")])
-    sources = [SOURCE, SOURCE | {"app": "blog"}]
-    migrated = [
-        {"app": "shop", "skipped": True},
-        {"app": "shop", "applied": [], "unapplied": [migration("0009_x", backwards=True)]},
-        {"app": "shop", "applied": [migration("0008_y"), migration("0001_z", "auth")], "unapplied": []},
-    ]
-    own = django_step(apps, "switch", sources, [], iter(migrated))
-    assert own["shop"]["migrations"] == ["shop.0009_x (undone)", "shop.0008_y", "auth.0001_z"]
-    assert "migrations" not in own["blog"] and own["blog"]["release"] == SOURCE["release"]
-
-
 def test_apps_keep_their_own():
     apps = django_apps(
         [{"name": name, "source": name, "domains": [f"{name}.example.com"]} for name in ("shop", "blog")]

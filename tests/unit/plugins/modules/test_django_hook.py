@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from ansible_collections.emperor.web.plugins.module_utils import _module_django_migrate
+from ansible_collections.emperor.web.plugins.module_utils import _module_django_hook, _module_django_migrate
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
 from ansible_collections.emperor.web.plugins.module_utils._lock import Lock
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout
@@ -32,8 +32,8 @@ def hook(run_module, monkeypatch, tmp_path):
     folder = Path(finish(Layout(str(tmp_path)), RELEASE, app=getpass.getuser(), project="site"))
     (folder / "src/site").mkdir(parents=True)
     (folder / "env").write_text(json.dumps(ENVIRONMENT))
-    monkeypatch.setattr(django_hook, "LAUNCHER", str(LAUNCHER))
-    monkeypatch.setattr(django_hook.run_hooks, "__kwdefaults__", {"launcher": str(LAUNCHER)})
+    monkeypatch.setattr(_module_django_hook, "LAUNCHER", str(LAUNCHER))
+    monkeypatch.setattr(_module_django_hook.run_hooks, "__kwdefaults__", {"launcher": str(LAUNCHER)})
 
     def run(*commands: str, check: bool = False, **options) -> dict:
         arguments = {"name": "shop", "root": str(tmp_path), "release": RELEASE, "step": "before_switch"}
@@ -124,7 +124,7 @@ def test_a_release_that_is_not_there(hook):
 
 
 def test_a_host_without_the_launcher(hook, monkeypatch):
-    monkeypatch.setattr(django_hook, "LAUNCHER", "/nowhere/run.py")
+    monkeypatch.setattr(_module_django_hook, "LAUNCHER", "/nowhere/run.py")
     assert "/nowhere/run.py does not exist; use the role emperor.web.uwsgi on this host first" in hook("true")["msg"]
 
 

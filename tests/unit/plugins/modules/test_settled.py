@@ -8,6 +8,7 @@ import os
 
 import pytest
 import yaml
+from ansible_collections.emperor.web.plugins.module_utils import _steps
 from ansible_collections.emperor.web.plugins.modules import settled
 
 
@@ -180,4 +181,4 @@ def test_each_module_that_is_offered_can_be_run():
     documented = yaml.safe_load(settled.DOCUMENTATION)["options"]["steps"]["suboptions"]["module"]["choices"]
     assert documented == settled.MODULES
     for name in settled.MODULES:
-        assert settled.main_of(name).__module__.endswith(f"._module_{name}")
+        assert _steps.main_of(name).__module__.endswith(f"._module_{name}")

@@ -23,7 +23,7 @@ print(*(name.split(".")[-1] for name in sys.modules if ".emperor.web.plugins.fil
 """
 
 
-@pytest.mark.parametrize("action", ["host_info", "each", "uwsgi_vassal"])
+@pytest.mark.parametrize("action", ["host_info", "steps", "uwsgi_vassal"])
 def test_filters_are_there_before_the_first_worker(action):
     environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "playbooks" / "collections")}
     command = [sys.executable, "-c", LOAD, f"emperor.web.{action}"]
