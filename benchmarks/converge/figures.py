@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import drawing, spread
+from common import spread
 from ways import OURS, PYINFRA_ALL, STOCK
 
 FIRST, SECOND, CODE, DEPENDENCY, BACK = (
@@ -89,34 +89,3 @@ def growth_table(what: str, found: dict[str, dict[float, list[float]]]) -> str:
     for way, values in found.items():
         lines.append(f"| {way} | " + " | ".join(cell(spread(values[size]), 1) for size in sizes) + " |")
     return "\n".join(lines)
-
-
-COLOURS = ("#2f6f4f", "#c8403a", "#e08e45", "#4a6fa5", "#8a5fa0")
-WIDTH, HEIGHT, LEFT, TOP = 420, 240, 60, 30
-
-
-def plot(what: str, found: dict[str, dict[float, list[float]]]) -> str:
-    """A line for each way: medians of the second run over the number of hosts, or the delay."""
-    medians = {way: {size: spread(v)["median"] for size, v in sorted(values.items())} for way, values in found.items()}
-    sizes = sorted({size for values in medians.values() for size in values})
-    most = max(seconds for values in medians.values() for seconds in values.values())
-    span = (sizes[-1] - sizes[0]) or 1.0
-
-    def place(size: float, seconds: float) -> str:
-        return f"{LEFT + WIDTH * (size - sizes[0]) / span:.1f} {TOP + HEIGHT * (1 - seconds / most):.1f}"
-
-    bottom = TOP + HEIGHT
-    parts = [f'<path d="M{LEFT} {TOP}V{bottom}H{LEFT + WIDTH}" fill="none" stroke="#333"/>']
-    for seconds in (0.0, most / 2, most):
-        y = place(sizes[0], seconds).split()[1]
-        parts.append(f'<text x="{LEFT - 6}" y="{y}" text-anchor="end">{seconds:.0f} s</text>')
-    for size in sizes:
-        x = place(size, 0).split()[0]
-        parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{size:g}</text>')
-    parts.append(f'<text x="{LEFT + WIDTH / 2}" y="{bottom + 34}" text-anchor="middle">{what}</text>')
-    for number, (way, values) in enumerate(medians.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        points = " L".join(place(size, seconds) for size, seconds in values.items())
-        parts.append(f'<path d="M{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{LEFT + WIDTH + 12}" y="{TOP + 14 + 18 * number}" fill="{colour}">{way}</text>')
-    return drawing(f"Seconds of a second run, by {what}", parts, (LEFT + WIDTH + 300, bottom + 44))

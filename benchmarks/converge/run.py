@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import figures
 import tasks
-from common import RESULTS, Server, lab, machine, make_key, publish, revision
+from common import RESULTS, Server, lab, machine, make_key, plot, publish, revision
 from figures import BACK, CODE, DEPENDENCY, FIRST, SECOND, Samples
 from hosts import Odd, Watch, git_server, make_repository, relay, verify
 from ways import (
@@ -182,7 +182,7 @@ def grown(report: dict[str, Any], what: str, output: Path, found: dict[str, dict
     """Note it, draw it, and return its table."""
     report[what] = found
     picture = output.with_name(f"{output.stem}-{what.split(',')[0].replace(' ', '-')}.svg")
-    picture.write_text(figures.plot(what, found))
+    picture.write_text(plot(what, found))
     return f"{figures.growth_table(what, found)}\n\npicture: {picture}"
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import RESULTS, Server, lab, machine, make_key, publish, revision, spread
+from common import RESULTS, Server, lab, machine, make_key, plot, publish, revision, spread
 
 HOST = Server("emperor-benchmark-many")
 PROJECT = lab.ROOT / "molecule/sleep/project"
@@ -207,6 +207,9 @@ def main() -> None:
         "samples": json.loads(json.dumps(found)),
     }
     text = "These figures mean nothing, --smoke is a test." if given.smoke else table(report["rows"])
+    picture = given.output.with_suffix(".svg")
+    picture.write_text(plot("apps", {"emperor.web": {one["apps"]: one["second run"] for one in found}}))
+    text += f"\n\npicture: {picture}"
     publish(report, given.output, text, ("date", "machine", "versions"))
 
 

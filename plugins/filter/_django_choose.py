@@ -27,6 +27,11 @@ options:
     description: Whether it has to be one app.
     type: bool
     default: false
+  live:
+    description:
+      - The C(apps) that M(emperor.web.django_release_info) has found, for something that an app needs a live release for.
+    type: list
+    elements: dict
 """
 
 EXAMPLES = r"""
@@ -47,7 +52,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 
-def django_choose(names: list[str], app: str, one: bool = False) -> list[str]:
+def django_choose(names: list[str], app: str, one: bool = False, live: list[dict[str, Any]] | None = None) -> list[str]:
     """The names that were asked for, all unless there are any."""
     asked = [name.strip() for name in str(app or "").split(",") if name.strip()]
     there = ", ".join(names)
@@ -57,6 +62,9 @@ def django_choose(names: list[str], app: str, one: bool = False) -> list[str]:
     chosen = asked or list(names)
     if one and len(chosen) != 1:
         raise AnsibleFilterError(f"say which app is meant, with -e app=NAME; this host has {there}")
+    absent = [found["name"] for found in live or [] if found["name"] in chosen and not found["live"]]
+    if absent:
+        raise AnsibleFilterError(f"no release of {', '.join(absent)} is live, so there is no site; deploy it first")
     return chosen
 
 

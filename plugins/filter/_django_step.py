@@ -22,7 +22,7 @@ options:
   step:
     description: The step.
     type: str
-    choices: [source, check, refuse, collectstatic, migrate, switch, tidy, ask]
+    choices: [source, check, refuse, collectstatic, migrate, switch, tidy, ask, close, open, pause]
     required: true
   sources:
     description:
@@ -160,8 +160,17 @@ def _switch(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any])
     )
 
 
-def _tidy(app: dict[str, Any], _source: dict[str, Any], _check: dict[str, Any]) -> dict[str, Any]:
+def _app(app: dict[str, Any], _source: dict[str, Any], _check: dict[str, Any]) -> dict[str, Any]:
     return {"name": app["name"], "root": app["root"]}
+
+
+def _close(app: dict[str, Any], _source: dict[str, Any], _check: dict[str, Any]) -> dict[str, Any]:
+    text = "Nginx closes the site as long as this file is here: emperor.web.maintenance -e state=off\n"
+    return {"files": [{"path": f"{app['root']}/maintenance", "content": text}]}
+
+
+def _open(app: dict[str, Any], _source: dict[str, Any], _check: dict[str, Any]) -> dict[str, Any]:
+    return {"files": [{"path": f"{app['root']}/maintenance", "state": "absent"}]}
 
 
 def _ask(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any]) -> dict[str, Any] | None:
@@ -175,8 +184,11 @@ _STEPS = {
     "collectstatic": _collectstatic,
     "migrate": _migrate,
     "switch": _switch,
-    "tidy": _tidy,
+    "tidy": _app,
     "ask": _ask,
+    "close": _close,
+    "open": _open,
+    "pause": _app,
 }
 
 

@@ -48,6 +48,7 @@ options:
           - system_files
           - tls_certificates
           - uwsgi_emperor
+          - uwsgi_pause
           - uwsgi_vassal
         required: true
       options:
@@ -192,6 +193,7 @@ if TYPE_CHECKING:
         _module_system_files,
         _module_tls_certificates,
         _module_uwsgi_emperor,
+        _module_uwsgi_pause,
         _module_uwsgi_vassal,
     )
 
@@ -207,6 +209,7 @@ MODULES = [
     "system_files",
     "tls_certificates",
     "uwsgi_emperor",
+    "uwsgi_pause",
     "uwsgi_vassal",
 ]
 

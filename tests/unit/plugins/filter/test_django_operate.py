@@ -45,6 +45,13 @@ def test_apps_that_cannot_be_chosen_are_refused(app, one, message):
         django_choose(NAMES, app, one)
 
 
+def test_what_needs_a_live_release_is_refused_without():
+    live = [{"name": "shop", "live": "1"}, {"name": "blog", "live": ""}]
+    assert django_choose(NAMES, "shop", live=live) == ["shop"]
+    with pytest.raises(AnsibleFilterError, match="no release of blog is live, so there is no site; deploy it first"):
+        django_choose(NAMES, "", live=live)
+
+
 def release(name: str, **changes) -> dict:
     known = {"app": "shop", "release": name, "version": "", "live": False, "was_live": True, "failed": False}
     return known | {"created": "2026-11-22T20:00:00Z"} | changes

@@ -109,6 +109,13 @@ def test_the_module_keeps_its_defaults_for_health_that_was_not_given():
     assert (own["health_path"], own["settle"], own["https"], own["overlap"]) == ("/healthz", 0, True, False)
 
 
+def test_sites_are_closed_by_a_file_and_opened_without_it():
+    [closed], [opened] = step("close")["files"], step("open")["files"]
+    assert closed["path"] == opened["path"] == "/srv/django/shop/maintenance"
+    assert closed["content"].startswith("Nginx closes the site") and opened["state"] == "absent"
+    assert step("pause") == step("tidy") == {"name": "shop", "root": "/srv/django/shop"}
+
+
 def test_apps_keep_their_own():
     apps = django_apps(
         [{"name": name, "source": name, "domains": [f"{name}.example.com"]} for name in ("shop", "blog")]
