@@ -29,7 +29,7 @@ options:
     default: false
   live:
     description:
-      - The C(apps) that M(emperor.web.django_release_info) has found, for something that an app needs a live release for.
+      - The C(apps) that M(emperor.web.django_release_info) has found, for what needs a live release of an app.
     type: list
     elements: dict
 """
