@@ -37,44 +37,22 @@ class AppInfo:
         asleep = bool(live) and _sleep.is_asleep(self.run_directory)
         asked = question if live and not asleep else None  # which would wake it
         return {
-            "name": self.name,
+            **choices(self.name, self.layout, self.history),
             "root": self.layout.root,
-            "live": live,
             "revision": manifest.revision if manifest else "",
             "version": manifest.version if manifest else "",
             "since": moment(went_live["time"]) if went_live else "",
             "by": went_live.get("by", "") if went_live else "",
             "migrations": went_live.get("migrations", []) if went_live else [],
-            "previous": release_before(self.history, live),
             "asleep": asleep,
             "maintenance": os.path.exists(self.layout.maintenance),
             "lock": self._lock(),
-            "releases": [self._release(found, live) for found in reversed(self.layout.finished())],
             "vassals": self.vassals(),
             "history": [entry | {"time": moment(entry["time"])} for entry in self.history[-entries:]]
             if entries
             else [],
             **_processes.report(Units(self.name, self.layout.root)),
             "health": ask(asked, os.path.join(self.run_directory, f"{live}.sock")) if asked else {},
-        }
-
-    def _release(self, manifest: Manifest, live: str) -> dict[str, Any]:
-        folder = self.layout.release(manifest.id)
-        return {
-            "app": self.name,
-            "release": manifest.id,
-            "live": manifest.id == live,
-            "was_live": bool(last_live(self.history, manifest.id)),
-            "failed": manifest.id != live and os.path.exists(self.layout.failure(manifest.id)),
-            "revision": manifest.revision,
-            "version": manifest.version,
-            "created": moment(manifest.created),
-            "path": folder,
-            "project": os.path.normpath(os.path.join(folder, "src", manifest.project)),
-            "virtualenv": os.path.join(folder, "venv"),
-            "environment_file": os.path.join(folder, "env"),
-            "settings": manifest.settings,
-            "wsgi": manifest.wsgi,
         }
 
     def _lock(self) -> dict[str, Any]:
@@ -120,6 +98,38 @@ def read_history(path: str) -> list[dict[str, Any]]:
         if isinstance(entry, dict) and {"time", "release", "result"} <= entry.keys():
             entries.append(entry)
     return entries
+
+
+def choices(name: str, layout: Layout, history: list[dict[str, Any]]) -> dict[str, Any]:
+    """The finished releases of an app, newest first, with that which is live and the one that was before it."""
+    live = layout.live() or ""
+    return {
+        "name": name,
+        "live": live,
+        "previous": release_before(history, live),
+        "releases": [release(name, layout, found, history, live) for found in reversed(layout.finished())],
+    }
+
+
+def release(name: str, layout: Layout, manifest: Manifest, history: list[dict[str, Any]], live: str) -> dict[str, Any]:
+    """A finished release, with the options that other modules want for it."""
+    folder = layout.release(manifest.id)
+    return {
+        "app": name,
+        "release": manifest.id,
+        "live": manifest.id == live,
+        "was_live": bool(last_live(history, manifest.id)),
+        "failed": manifest.id != live and os.path.exists(layout.failure(manifest.id)),
+        "revision": manifest.revision,
+        "version": manifest.version,
+        "created": moment(manifest.created),
+        "path": folder,
+        "project": os.path.normpath(os.path.join(folder, "src", manifest.project)),
+        "virtualenv": os.path.join(folder, "venv"),
+        "environment_file": os.path.join(folder, "env"),
+        "settings": manifest.settings,
+        "wsgi": manifest.wsgi,
+    }
 
 
 def last_live(history: list[dict[str, Any]], release: str, other_before: bool = False) -> dict[str, Any] | None:

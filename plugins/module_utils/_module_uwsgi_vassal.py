@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
@@ -19,9 +20,9 @@ from ansible_collections.emperor.web.plugins.module_utils._process import UserEr
 from ansible_collections.emperor.web.plugins.module_utils._switch import Switch
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
 
-ARGUMENTS = LOCK_ARGUMENTS | {
+# Where the app is, and how a release is asked.
+VASSAL: dict[str, Any] = {
     "name": {"type": "str", "required": True},
-    "release": {"type": "str", "required": True},
     "root": {"type": "path"},
     "vassals": {"type": "path"},
     "run_directory": {"type": "path"},
@@ -32,18 +33,25 @@ ARGUMENTS = LOCK_ARGUMENTS | {
     "health_status": {"type": "str", "default": "200-399,401,403"},
     "health_text": {"type": "str"},
     "health_count": {"type": "int", "default": 3},
-    "settle": {"type": "int", "default": 6},
     "https": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 60},
     "confirm": {"type": "str"},
-    "probation": {"type": "int", "default": 0},
-    "probation_errors": {"type": "int", "default": 3},
-    "access_log": {"type": "path", "default": "/var/log/nginx/access.log"},
     "overlap": {"type": "bool", "default": True},
-    "action": {"type": "str", "choices": ["release", "rollback"], "default": "release"},
-    "migrations": {"type": "list", "elements": "str", "default": []},
     "drain": {"type": "int", "default": 60},
 }
+ARGUMENTS = (
+    LOCK_ARGUMENTS
+    | VASSAL
+    | {
+        "release": {"type": "str", "required": True},
+        "settle": {"type": "int", "default": 6},
+        "probation": {"type": "int", "default": 0},
+        "probation_errors": {"type": "int", "default": 3},
+        "access_log": {"type": "path", "default": "/var/log/nginx/access.log"},
+        "action": {"type": "str", "choices": ["release", "rollback"], "default": "release"},
+        "migrations": {"type": "list", "elements": "str", "default": []},
+    }
+)
 
 
 # The least that a number may be.

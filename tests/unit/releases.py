@@ -54,3 +54,24 @@ def mark_of(layout: Layout, name: str) -> dict:
     """What the mark of a failed release says, empty where it has none."""
     path = Path(layout.failure(name))
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def known(name: str, **changes) -> dict:
+    """A release as django_release_info tells of it."""
+    about = {"app": "shop", "release": name, "version": "", "live": False, "was_live": True, "failed": False}
+    return about | {"created": "2026-11-22T20:00:00Z"} | changes
+
+
+INFO = {
+    "name": "shop",
+    "live": "cccc-3",
+    "previous": "bbbb-2",
+    "releases": [
+        known("cccc-3", version="v3", live=True),
+        known("bbbb-2", version="v2"),
+        known("bbbb-1", version="v1"),
+        known("aaaa-1", version="v1", failed=True),
+        known("eeee-1", version="v1", was_live=False, failed=True),
+        known("eeee-2", version="v4", was_live=False),
+    ],
+}

@@ -12,10 +12,11 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.emperor.web.plugins.filter._django_choose import django_choose
-from ansible_collections.emperor.web.plugins.filter._django_rollback import django_rollback
 from ansible_collections.emperor.web.plugins.filter._django_status import django_status
 from ansible_collections.emperor.web.plugins.filter.django_apps import django_apps
 from ansible_collections.emperor.web.plugins.modules import django_release_info
+
+from ...releases import INFO
 
 NAMES = ["shop", "blog"]
 
@@ -50,71 +51,6 @@ def test_what_needs_a_live_release_is_refused_without():
     assert django_choose(NAMES, "shop", live=live) == ["shop"]
     with pytest.raises(AnsibleFilterError, match="no release of blog is live, so there is no site; deploy it first"):
         django_choose(NAMES, "", live=live)
-
-
-def release(name: str, **changes) -> dict:
-    known = {"app": "shop", "release": name, "version": "", "live": False, "was_live": True, "failed": False}
-    return known | {"created": "2026-11-22T20:00:00Z"} | changes
-
-
-RELEASES = [
-    release("cccc-3", version="v3", live=True),
-    release("bbbb-2", version="v2"),
-    release("bbbb-1", version="v1"),
-    release("aaaa-1", version="v1", failed=True),
-    release("eeee-1", version="v1", was_live=False, failed=True),
-    release("eeee-2", version="v4", was_live=False),
-]
-INFO = {"name": "shop", "live": "cccc-3", "previous": "bbbb-2", "releases": RELEASES}
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found"),
-    [("", "bbbb-2"), ("bbbb-1", "bbbb-1"), ("v2", "bbbb-2"), ("aaaa", "aaaa-1"), ("aaaa-1", "aaaa-1")],
-)
-def test_the_release_to_go_back_to(wanted, found):
-    assert django_rollback(INFO, wanted)["release"] == found
-
-
-OFFER = (
-    "bbbb-2 v2 of 2026-11-22T20:00:00Z; bbbb-1 v1 of 2026-11-22T20:00:00Z; aaaa-1 v1 of 2026-11-22T20:00:00Z, failed"
-)
-
-
-@pytest.mark.parametrize(
-    ("changes", "wanted", "parts"),
-    [
-        pytest.param({}, "dddd", ["there is no release dddd", OFFER], id="unknown"),
-        pytest.param({}, "cccc-3", ["cccc-3 is live already", OFFER], id="live"),
-        pytest.param({}, "v1", ["v1 may be each of bbbb-1, aaaa-1; give"], id="several"),
-        pytest.param({"previous": ""}, "", ["no other release was live before cccc-3", OFFER], id="first"),
-        pytest.param({"previous": "9999"}, "", ["9999, which was live before, has been removed", OFFER], id="pruned"),
-        pytest.param({"previous": "aaaa-1"}, "", ["aaaa-1, which was live before, has failed"], id="failed"),
-        pytest.param(
-            {},
-            "eeee-1",
-            ["eeee-1 was never live", "deploy it with version: v1 in the inventory", OFFER],
-            id="refused when it was deployed",
-        ),
-        pytest.param({}, "v4", ["eeee-2 was never live", OFFER], id="never live, by its version"),
-        pytest.param({}, "eeee", ["eeee may be each of eeee-1, eeee-2"], id="several that were never live"),
-        pytest.param({"previous": "eeee-2"}, "", ["eeee-2 was never live"], id="live, but never well"),
-        pytest.param({"live": ""}, "", ["no release is live"], id="none"),
-        pytest.param(
-            {"previous": "", "releases": RELEASES[:1]}, "", ["that were live, with -e release=ID: none"], id="only"
-        ),
-    ],
-)
-def test_a_release_that_cannot_be_gone_back_to(changes, wanted, parts):
-    with pytest.raises(AnsibleFilterError) as error:
-        django_rollback(INFO | changes, wanted)
-    assert [part for part in parts if part not in str(error.value)] == []
-
-
-def test_what_was_never_live_is_not_offered():
-    with pytest.raises(AnsibleFilterError) as error:
-        django_rollback(INFO, "dddd")
-    assert "eeee" not in str(error.value)
 
 
 STATUS = INFO | {

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleError
-from ansible_collections.emperor.web.plugins.action import django_hook, uwsgi_vassal
+from ansible_collections.emperor.web.plugins.action import django_hook, django_rollback, uwsgi_vassal
 from ansible_collections.emperor.web.plugins.module_utils._lock import Holder, run_of
 from ansible_collections.emperor.web.plugins.plugin_utils import _deploy
 from ansible_collections.emperor.web.plugins.plugin_utils._deploy import DeployAction
@@ -88,6 +88,6 @@ def test_task_whose_playbook_was_killed_goes_no_further(action):
         action(DONE, playbook=1 << 22)
 
 
-@pytest.mark.parametrize("plugin", [django_hook, uwsgi_vassal])
+@pytest.mark.parametrize("plugin", [django_hook, django_rollback, uwsgi_vassal])
 def test_modules_that_need_the_lock_get_it(plugin):
     assert issubclass(plugin.ActionModule, DeployAction)

@@ -1,0 +1,19 @@
+# Copyright: (c) 2026, the emperor.web authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The controller's part of django_rollback: it tells the module which run this is, for the deploy lock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.emperor.web.plugins.plugin_utils._deploy import DeployAction
+
+
+class ActionModule(DeployAction):
+    """Run the module under the app's deploy lock."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the module."""
+        return super().run(tmp, task_vars) | self.run_locked(dict(self._task.args), task_vars)
