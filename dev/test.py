@@ -110,9 +110,14 @@ def types(run: Run) -> str:
 
 def yaml(run: Run) -> str:
     call(run, "yamllint", "--strict", ".")
-    workflows = sorted((lab.ROOT / ".github/workflows").glob("*.yml"))
+    check_workflows(run, *sorted((lab.ROOT / ".github/workflows").glob("*.yml")))
+    return "yamllint, and of GitHub's workflows the schema, actionlint and shellcheck"
+
+
+def check_workflows(run: Run, *workflows: Path) -> None:
+    """Their schema, then what they refer to; actionlint has shellcheck judge the scripts, where it is installed."""
     call(run, "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
-    return "yamllint, the schema of GitHub's workflows"
+    call(run, "actionlint", *workflows)
 
 
 def unit(run: Run) -> str:

@@ -51,6 +51,11 @@ CHECK = ("_django_check",)
 # A check that is asked what the others would have to do.
 CHECK_AND_FORESEE = (*CHECK, *RECORDS, *COLLECTSTATIC, "_django_foresight")
 
+if not hasattr(__spec__.loader, "get_data"):
+    # Mitogen's loader gets texts by a thread, which a process that is forked for an app lacks: it would wait for ever.
+    for _part in ("_django_runner", *CHECK_AND_FORESEE, *MIGRATE):
+        source_of(_part)
+
 
 def static_code() -> str:
     """A digest of what runs in the app's interpreter: what another version has remembered is not relied on."""

@@ -95,6 +95,8 @@ class Pool:
     def wait(self) -> tuple[Any, dict[str, Any]]:
         """The key and the result of the next one that ends."""
         pid, status = os.wait()
+        while pid not in self._running:  # under Mitogen this process has other children, too
+            pid, status = os.wait()
         key, file, started = self._running.pop(pid)
         with file:
             file.seek(0)

@@ -93,6 +93,17 @@ def test_it_has_the_files_that_users_need_and_no_others(artifact: Artifact):
     assert artifact.files == wanted
 
 
+def test_the_command_of_the_readme_installs_the_same(artifact: Artifact, tmp_path: Path):
+    """From the checkout, in a folder that is not it: there ansible.cfg would have the checkout count as installed."""
+    (command,) = re.findall(r"^ *(ansible-galaxy collection .*)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert "/path/to/emperor.web" in command
+    command = command.replace("/path/to/emperor.web", str(ROOT))
+    artifact.run("sh", "-c", command, ANSIBLE_COLLECTIONS_PATH=str(tmp_path))
+    installed = tmp_path / "ansible_collections/emperor/web"
+    files = {str(path.relative_to(installed)) for path in installed.rglob("*") if not path.is_dir()}
+    assert files - {"MANIFEST.json", "FILES.json"} == artifact.files
+
+
 def test_the_repository_is_the_same_on_each_machine():
     """A link to a folder of one machine breaks the next checkout; what is ignored was committed by mistake."""
     listed = ["git", "ls-files", "-z", "--cached"]

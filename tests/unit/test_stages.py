@@ -50,6 +50,29 @@ real_projects, wagtail     : ok=19   changed=8    unreachable=0    failed=0    s
 """
 
 
+# What its schema allows.
+WORKFLOW = """
+name: Broken
+on: push
+jobs:
+  one:
+    runs-on: ubuntu-24.04
+    steps:
+      - run: echo ${{ steps.nowhere.outputs.word }}
+      - run: test $HOME = here
+"""
+
+
+def test_a_broken_workflow_fails(tmp_path):
+    """By actionlint, and by shellcheck, without which actionlint would say nothing of a script."""
+    workflow = tmp_path / "broken.yml"
+    workflow.write_text(WORKFLOW)
+    with pytest.raises(stages.Failed) as failure:
+        stages.check_workflows(stages.Run(tools=Path(sys.prefix)), workflow)
+    assert 'property "nowhere" is not defined' in str(failure.value)
+    assert "SC2086" in str(failure.value)
+
+
 @pytest.mark.parametrize(
     ("out", "expected"),
     [

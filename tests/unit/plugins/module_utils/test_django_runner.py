@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 import json
 import os
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +25,7 @@ from ansible_collections.emperor.web.plugins.module_utils._django_parts import (
 )
 from ansible_collections.emperor.web.plugins.module_utils._django_runner import describe, reply
 
+COLLECTIONS = Path(__file__).resolve().parents[4] / "playbooks/collections"
 FILES = sorted({*CHECK_AND_FORESEE, *COLLECTSTATIC, *MIGRATE})
 
 
@@ -59,6 +62,52 @@ def test_a_loader_that_reads_no_files_gives_the_same_texts(monkeypatch):
     texts = {part: source_of(part) for part in FILES}
     monkeypatch.setattr(_django, "__spec__", SimpleNamespace(loader=object()))
     assert {part: source_of(part) for part in FILES} == texts
+
+
+# A loader like Mitogen's: it reads no files, and gives a forked process nothing that is not there.
+LIKE_MITOGEN = """
+import os, sys
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+class Loader:
+    process = os.getpid()
+
+    def find_spec(self, name, path=None, target=None):
+        if not name.startswith("ansible_collections"):
+            return None
+        if os.getpid() != self.process:
+            raise RuntimeError(f"{name} is asked for too late")
+        return ModuleSpec(name, self, is_package=self.path(name).is_dir())
+
+    def path(self, name):
+        return Path(sys.argv[1], *name.split("."))
+
+    def create_module(self, spec):
+        return None
+
+    def get_source(self, name):
+        return self.path(name).with_suffix(".py").read_text()
+
+    def exec_module(self, module):
+        if module.__spec__.submodule_search_locations is None:
+            exec(compile(self.get_source(module.__name__), module.__name__, "exec"), vars(module))
+
+sys.meta_path.insert(0, Loader())
+utils = "ansible_collections.emperor.web.plugins.module_utils"
+parts, django = import_module(f"{utils}._django_parts"), import_module(f"{utils}._django")
+if not os.fork():
+    for names in (parts.CHECK_AND_FORESEE, parts.MIGRATE, parts.COLLECTSTATIC):
+        django.program({}, names)
+else:
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_a_process_for_one_app_asks_a_loader_without_files_for_nothing():
+    """Mitogen's waits for an answer that reaches only the process that has forked it."""
+    subprocess.run([sys.executable, "-c", LIKE_MITOGEN, COLLECTIONS], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("part", ["_django_runner", *FILES])

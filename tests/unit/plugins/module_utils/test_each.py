@@ -153,6 +153,15 @@ def test_nothing_goes_on_when_the_module_is_killed(tmp_path):
     assert state(child) == "Z"
 
 
+def test_another_child_that_ends_is_not_taken_for_one_of_them():
+    """The process of the module may have some: under Mitogen it is that of many tasks."""
+    other = os.fork()
+    if not other:
+        os._exit(0)
+    os.waitid(os.P_PID, other, os.WEXITED | os.WNOWAIT)
+    assert results(told, {"shop": {"word": "a"}})["shop"]["said"] == "a"
+
+
 def state(pid: int) -> str:
     """The letter of a process's state; of one that is not there any more that of one that has ended."""
     try:
