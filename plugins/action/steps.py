@@ -25,6 +25,10 @@ class Refused(Exception):
     """The module has done nothing at all."""
 
 
+class Ended(Exception):
+    """A step has failed, so a later one is not to be waited for."""
+
+
 class ActionModule(ReleaseAction):
     """Run modules for several apps."""
 
@@ -38,15 +42,17 @@ class ActionModule(ReleaseAction):
         chain = Chain([with_holder(step, holder) for step in steps], lambda arguments: self._run(arguments, task_vars))
         try:
             for step in filter(may_wait, chain.steps):
-                if chain.has_failed():
-                    break
                 calls = chain.left(step)
                 refuse_sources(step, calls)
                 run = self.release_each if step["module"] == "django_release" else self.run_each_locked
                 answers = run(calls, partial(chain.go_on, step))
                 chain.results[step["name"]] = chain.results.get(step["name"], {}) | answers
+                if chain.has_failed():
+                    break
             if not chain.answer:
                 chain.go_on()
+        except Ended:
+            pass
         except SourceError as error:
             return result | {"failed": True, "msg": str(error)}
         except Refused as refused:
@@ -72,10 +78,6 @@ class Chain:
         done = self.results.get(step["name"], {})
         return {app: call for app, call in calls_of(step).items() if app not in done}
 
-    def has_failed(self) -> bool:
-        """Whether it has ended with a failure, and not because a step has to wait."""
-        return any(answer.get("failed") for answer in self.results.get(self.ended, {}).values())
-
     def go_on(self, step: dict[str, Any] | None = None, calls: Calls | None = None) -> Calls:
         """Have done what is not done yet, of one step these calls, and return what that one's have answered."""
         given = [with_calls(other, calls or {}) if other is step else other for other in self.steps]
@@ -87,7 +89,13 @@ class Chain:
         for name, answers in by_step.items():
             done = {app: one for app, one in answers.items() if not any(one.get(sign) for sign in UNDONE)}
             self.results[name] = self.results.get(name, {}) | done
+        if step and self.ended != step["name"] and self.has_failed():
+            raise Ended
         return {app: one for app, one in by_step[step["name"]].items() if app in (calls or {})} if step else {}
+
+    def has_failed(self) -> bool:
+        """Whether it has ended with a failure, and not because a step has to wait."""
+        return any(answer.get("failed") for answer in self.results.get(self.ended, {}).values())
 
 
 def understood(steps: Any) -> bool:

@@ -150,6 +150,21 @@ def test_a_lock_that_a_later_step_waits_for(action):
     assert len(calls) == 2 and "failed" not in result and result["results"]["ended"]["changed"]
 
 
+def test_what_may_wait_is_not_waited_for_once_a_step_has_failed(action):
+    failed = {"check": {"shop": {"failed": True, "msg": "no"}, "blog": {}}, "build": {}}
+    result, calls = action([CHECK, BUILD], answered(failed, "check"))
+    assert len(calls) == 1 and (result["step"], result["msg"]) == ("check", "app shop: no")
+    pruned = step(
+        "pruned", "django_release", options={"state": "pruned", "lock": "last"}, apps={"shop": {}, "blog": {}}
+    )
+    failed = {"build": {"shop": {"failed": True, "msg": "no"}, "blog": DONE}, "pruned": {}}
+    result, calls = action([BUILD, pruned], answered(failed, "build"))
+    assert len(calls) == 1 and result["step"] == "build"
+    failed = {"build": {"shop": DONE, "blog": DONE}, "check": {"shop": {"failed": True, "msg": "no"}}, "pruned": {}}
+    result, calls = action([BUILD, CHECK, pruned], answered(failed, "check"))
+    assert len(calls) == 1 and result["step"] == "check"
+
+
 def test_sources_that_the_host_lacks_are_sent(action, tmp_path, monkeypatch):
     (tmp_path / "manage.py").write_text("")
     apps = {"shop": {"name": "shop", "source": str(tmp_path)}}
