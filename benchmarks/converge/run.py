@@ -146,8 +146,8 @@ class Benchmark:
 
 
 def turned(ways: list[Way], number: int) -> list[Way]:
-    """In another order each round, so that nobody is always first."""
-    first = number % len(ways)
+    """In another order each round, so that nobody is always first; there may be none, as of releases by Mitogen."""
+    first = number % max(len(ways), 1)
     return ways[first:] + ways[:first]
 
 

@@ -23,10 +23,17 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks/converge"
 sys.path.insert(0, str(FOLDER))
 import figures  # noqa: E402
 import hosts  # noqa: E402
+import run  # noqa: E402
 import tasks  # noqa: E402
 import ways  # noqa: E402
 from figures import BACK, CODE, SECOND  # noqa: E402
 from ways import OURS, PYINFRA_ALL, STOCK  # noqa: E402
+
+
+def test_another_way_is_first_in_each_round():
+    assert [run.turned(["a", "b"], number) for number in range(3)] == [["a", "b"], ["b", "a"], ["a", "b"]]
+    assert run.turned([], 1) == []
+
 
 # Figures.
 
