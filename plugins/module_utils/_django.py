@@ -43,6 +43,9 @@ DJANGO_ARGUMENTS: dict[str, Any] = {
     "timeout": {"type": "int", "default": 600},
 }
 
+# What C(python -u -) does too, but with a system call for each character.
+TAKE_PROGRAM = "import sys; exec(sys.stdin.buffer.read())"
+
 FAILURES = {
     "check": "the project does not start",
     "migrate": "the migration failed",
@@ -112,7 +115,7 @@ class DjangoModule:
             }
             try:
                 outcome = run(
-                    [self.python, "-u", "-"],
+                    [self.python, "-u", "-c", TAKE_PROGRAM],
                     environment=self._process_environment(),
                     cwd=self.params["project"],
                     user=self.params["user"],

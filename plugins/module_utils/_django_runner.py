@@ -6,7 +6,7 @@
 
 """The half of the Django modules that runs inside the app's own interpreter.
 
-Its text is sent over standard input to C(python -), followed by one call of C(main). It imports nothing but the
+Its text is sent over standard input, followed by one call of C(main). It imports nothing but the
 standard library and Django, and answers with JSON on a file descriptor of its own, because a project may print
 whatever it likes while it loads. What a module does is in a file beside this one, with a function C(run).
 """
