@@ -120,6 +120,9 @@ def main_of(module: str) -> Callable[..., None]:
         from ansible_collections.emperor.web.plugins.module_utils._module_django_release import main
     else:
         from ansible_collections.emperor.web.plugins.module_utils._module_uwsgi_vassal import main
+    # They load it when they meet a release; loaded here, it is compiled once and not in each app's process.
+    from ansible_collections.emperor.web.plugins.module_utils import _outcome  # noqa: F401
+
     return main
 
 

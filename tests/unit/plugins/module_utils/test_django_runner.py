@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 import json
 import os
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -58,6 +60,22 @@ def test_to_see_that_nothing_is_to_do_takes_few_files(action, expected):
         found |= waiting
         waiting = {name for part in waiting for name in relative_imports(source_of(part), at_once=True)} - found
     assert found == expected | {action}
+
+
+@pytest.mark.parametrize("module", ["django_check", "django_collectstatic", "django_migrate"])
+def test_what_is_for_releases_is_loaded_for_them_only(module):
+    package = _django.__name__.rpartition(".")[0]
+    code = f"import sys, {package}._module_{module}; print(*[name.rpartition('.')[2] for name in sys.modules])"
+    collections = Path(_django.__file__).parents[5]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(collections)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {"_django", "_process"} <= {*done.stdout.split()}
+    assert not {"_lock", "_outcome", "_release"} & {*done.stdout.split()}
 
 
 def test_ansible_sends_the_files():
