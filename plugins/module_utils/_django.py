@@ -24,10 +24,7 @@ from ansible_collections.emperor.web.plugins.module_utils._environment import (
     secret_values,
     take_environment,
 )
-from ansible_collections.emperor.web.plugins.module_utils._lock import lost
-from ansible_collections.emperor.web.plugins.module_utils._outcome import failed_before_switch
 from ansible_collections.emperor.web.plugins.module_utils._process import Result, UserError, run
-from ansible_collections.emperor.web.plugins.module_utils._release import migration_names
 
 if TYPE_CHECKING:  # Ansible sends what is imported anywhere; of this file only the text is needed, see source_of
     from ansible_collections.emperor.web.plugins.module_utils import _django_runner  # noqa: F401
@@ -42,6 +39,9 @@ DJANGO_ARGUMENTS: dict[str, Any] = {
     "user": {"type": "str"},
     "timeout": {"type": "int", "default": 600},
 }
+
+# What C(python -u -) does too, but with a system call for each character.
+TAKE_PROGRAM = "import sys; exec(sys.stdin.buffer.read())"
 
 FAILURES = {
     "check": "the project does not start",
@@ -66,9 +66,8 @@ class DjangoModule:
         self.params = self.module.params
         self.check_mode = self.module.check_mode
         environment = take_environment(self.module)
-        reason = "" if self.check_mode else lost(self.params["environment_file"])
-        if reason:
-            self.module.fail_json(msg=reason)
+        if self.params["environment_file"] and not self.check_mode:
+            self._keep_the_release()
         if self.params["environment_file"] and not self._not_built_yet():
             try:
                 environment = read_file(self.params["environment_file"]) | environment
@@ -77,6 +76,17 @@ class DjangoModule:
         self.module.no_log_values |= secret_values(environment)
         self.environment = environment
         self.action, self.began = "", time.monotonic()
+
+    def _keep_the_release(self) -> None:
+        """Fail where the file is of a release that another run works on by now.
+
+        Only a file tells that there may be one, so without it nothing of releases is loaded.
+        """
+        from ansible_collections.emperor.web.plugins.module_utils._lock import lost
+
+        reason = lost(self.params["environment_file"])
+        if reason:
+            self.module.fail_json(msg=reason)
 
     @property
     def python(self) -> str:
@@ -112,7 +122,7 @@ class DjangoModule:
             }
             try:
                 outcome = run(
-                    [self.python, "-u", "-"],
+                    [self.python, "-u", "-c", TAKE_PROGRAM],
                     environment=self._process_environment(),
                     cwd=self.params["project"],
                     user=self.params["user"],
@@ -159,10 +169,14 @@ class DjangoModule:
 
     def fail(self, msg: str, **result: Any) -> None:
         """Fail the module, and the release that is being deployed with it."""
-        noted: dict[str, Any] = {"seconds": {self.action: round(time.monotonic() - self.began, 3)}}
-        if "applied" in result:
-            noted["migrations"] = migration_names(result["applied"])
-        failed_before_switch(self.module, self.params["environment_file"], step=self.action, reason=msg, **noted)
+        if self.params["environment_file"]:
+            from ansible_collections.emperor.web.plugins.module_utils._outcome import failed_before_switch
+            from ansible_collections.emperor.web.plugins.module_utils._release import migration_names
+
+            noted: dict[str, Any] = {"seconds": {self.action: round(time.monotonic() - self.began, 3)}}
+            if "applied" in result:
+                noted["migrations"] = migration_names(result["applied"])
+            failed_before_switch(self.module, self.params["environment_file"], step=self.action, reason=msg, **noted)
         self.module.fail_json(msg=msg, **result)
 
     def _fail(self, action: str, error: dict[str, Any], partial: dict[str, Any], outcome: Result) -> None:

@@ -47,8 +47,6 @@ def unsafe_steps(executor, plan: list, soft_applied: set) -> list[dict]:
     knows it. Migrations in soft_applied are only recorded, as their tables are there already.
     """
     connection = executor.connection
-    if is_new(connection, executor.recorder):
-        return []
     changes = changes_of_plan(executor, plan)
     fresh: set = set()
     found = []
@@ -66,11 +64,6 @@ def unsafe_steps(executor, plan: list, soft_applied: set) -> list[dict]:
                 if why:
                     found.append({"app": key[0], "name": key[1], "operation": operation.describe(), "why": why})
     return found
-
-
-def is_new(connection, recorder) -> bool:
-    """Whether a database has no table yet, whatever SQL of their own the migrations may run."""
-    return not set(connection.introspection.table_names()) - {recorder.Migration._meta.db_table}
 
 
 def changes_of_plan(executor, plan: list) -> dict:

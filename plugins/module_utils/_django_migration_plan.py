@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ._django_migration_guard import unsafe_steps
 from ._django_migration_records import NEED_THE_GRAPH, last_of_all, one_query
 from ._django_migration_session import Explained, connect, explained
 
@@ -79,11 +78,24 @@ def look(job: dict, connection, earlier: Work | None = None) -> Work:
     unsafe = []
     if plan and not job["fake"]:
         refuse_irreversible(plan)
-        soft_applied = already_there(executor, plan) if job["fake_initial"] else set()
-        unsafe = unsafe_steps(executor, plan, soft_applied)
+        unsafe = judge(executor, plan, job["fake_initial"])
     work = Work(executor, before, plan, tables, [], record, unsafe, frozenset(recorded))
     refuse_unsafe(job, work)
     return work
+
+
+def judge(executor, plan: list, fake_initial: bool) -> list:
+    """The operations that somebody has to allow; a new database has nothing that they could harm."""
+    if is_new(executor.connection, executor.recorder):
+        return []
+    from ._django_migration_guard import unsafe_steps  # which takes longer to compile than all else here
+
+    return unsafe_steps(executor, plan, already_there(executor, plan) if fake_initial else set())
+
+
+def is_new(connection, recorder) -> bool:
+    """Whether a database has no table yet, whatever SQL of their own the migrations may run."""
+    return not set(connection.introspection.table_names()) - {recorder.Migration._meta.db_table}
 
 
 def already_there(executor, plan: list) -> set:

@@ -24,9 +24,12 @@ if TYPE_CHECKING:  # Ansible sends what is imported anywhere; of these only the 
         _django_migration_plan,
         _django_migration_records,
         _django_migration_session,
+        _django_static_changes,
+        _django_static_collection,
         _django_static_compress,
         _django_static_files,
         _django_static_remote,
+        _django_static_sources,
         _django_static_state,
         _django_static_storage,
     )
@@ -34,8 +37,11 @@ if TYPE_CHECKING:  # Ansible sends what is imported anywhere; of these only the 
 COLLECTSTATIC = (
     "_django_static_files",
     "_django_static_state",
+    "_django_static_sources",
+    "_django_static_changes",
     "_django_static_compress",
     "_django_static_storage",
+    "_django_static_collection",
     "_django_static_remote",
     "_django_collectstatic",
 )

@@ -4,96 +4,19 @@
 
 # PRIVATE: for this collection's modules only; it may change in any release.
 
-"""How django_collectstatic drives Django's own finders, storages and collectstatic; inside the app's interpreter."""
+"""How django_collectstatic drives Django's own storages and collectstatic; inside the app's interpreter."""
 
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import hashlib
 import os
-import re
-from functools import cache
 
-from ._django_static_files import content, outside, scan, source_stamp
-from ._django_static_state import Sources
+from ._django_static_changes import outside
+from ._django_static_files import content, scan
+from ._django_static_sources import is_plain, is_plain_folder
 
 LARGE = 1 << 23  # bytes; what is larger goes through memory in pieces
-
-
-def is_plain(storage, *names: str) -> bool:
-    """Whether these methods of a storage are Django's own, so that their result is known."""
-    storage = getattr(storage, "_wrapped", storage)  # DefaultStorageFinder gives a lazy one
-    kind, given = type(storage), vars(storage)
-    return all(name not in given and getattr(kind, name).__module__.startswith("django.") for name in names)
-
-
-def is_plain_folder(storage) -> bool:
-    """Whether a storage is no more than a folder."""
-    from django.core.files.storage import FileSystemStorage
-
-    return isinstance(storage, FileSystemStorage) and is_plain(storage, "open", "_open", "path", "exists", "listdir")
-
-
-def list_sources(command) -> tuple[Sources, set]:
-    """All files that the finders list, and the devices that they are on; Django gets the same list later."""
-    from django.contrib.staticfiles.finders import get_finders
-
-    sources, devices = Sources(), set()
-    for finder in get_finders():
-        with patterns_at_once():
-            listed = list(finder.list(command.ignore_patterns))
-        hand_over(finder, listed, command.ignore_patterns)
-        plain: dict = {}
-        for path, storage in listed:
-            prefix = getattr(storage, "prefix", None)
-            name = os.path.join(prefix, path) if prefix else path
-            folder = plain.get(id(storage))
-            if folder is None:
-                folder = plain[id(storage)] = str(storage.location) if is_plain_folder(storage) else ""
-            if not folder:
-                sources.add(name, f"{type(storage).__qualname__}:{path}", None)
-                continue
-            origin = f"{folder}/{path}"
-            try:
-                found = os.stat(origin)
-                state = source_stamp(origin, found)
-            except OSError:  # a link to nowhere: Django will tell
-                sources.add(name, origin, None)
-            else:
-                devices.add(found.st_dev)
-                sources.add(name, origin, state)
-    return sources, devices
-
-
-@contextlib.contextmanager
-def patterns_at_once():
-    """Have Django compare each path with all patterns by one expression, which halves the time that a list takes."""
-    from django.contrib.staticfiles import utils
-
-    @cache
-    def compiled(patterns: tuple):
-        return re.compile("|".join(map(fnmatch.translate, patterns))).match
-
-    def matches_patterns(path: str, patterns) -> bool:
-        return bool(patterns) and compiled(tuple(patterns))(path) is not None
-
-    original = utils.matches_patterns
-    utils.matches_patterns = matches_patterns
-    try:
-        yield
-    finally:
-        utils.matches_patterns = original
-
-
-def hand_over(finder, listed: list, patterns: list) -> None:
-    """Have a finder give the list that it gave before, so that the folders are walked once."""
-    again = finder.list
-
-    def known(ignore_patterns):
-        return iter(listed) if list(ignore_patterns) == list(patterns) else again(ignore_patterns)
-
-    finder.list = known
 
 
 def fresh_storage():

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule
 from ansible_collections.emperor.web.plugins.module_utils._django_parts import MIGRATE
-from ansible_collections.emperor.web.plugins.module_utils._outcome import note_migrations
 
 ARGUMENTS = {
     "app": {"type": "str"},
@@ -116,6 +115,9 @@ def main(create: Callable[..., AnsibleModule] = AnsibleModule) -> None:
     diff = diff_of(answer, django.params["database"])
     for entry in answer["plan"]:
         entry.pop("sql", None)
-    note_migrations(module, django.params["environment_file"], [*answer["unapplied"], *answer["applied"]])
+    if django.params["environment_file"]:
+        from ansible_collections.emperor.web.plugins.module_utils._outcome import note_migrations
+
+        note_migrations(module, django.params["environment_file"], [*answer["unapplied"], *answer["applied"]])
     changed = any(answer[what] for what in ("plan", "tables", "pruned", "recorded"))
     module.exit_json(changed=changed, database=database, diff=diff, **answer)

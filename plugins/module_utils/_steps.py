@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.emperor.web.plugins.module_utils import (
+    _outcome,  # noqa: F401 - the modules load it when they meet a release: better once here than for each app
+)
 from ansible_collections.emperor.web.plugins.module_utils._each import Main, run_each, usual_parallel
 
 # By the names of the steps and of the apps; what is for the whole host has no name.

@@ -22,7 +22,7 @@ from ansible_collections.emperor.web.plugins.module_utils import (
 from ansible_collections.emperor.web.plugins.module_utils import (
     _module_django_migrate as django_migrate,
 )
-from ansible_collections.emperor.web.plugins.module_utils._django import DjangoModule, explain, program
+from ansible_collections.emperor.web.plugins.module_utils._django import TAKE_PROGRAM, DjangoModule, explain, program
 from ansible_collections.emperor.web.plugins.module_utils._release import Layout
 
 from ...releases import deploying, finish, history, mark_of, work_on
@@ -168,7 +168,7 @@ def test_the_interpreter_is_asked_in_the_project_with_its_environment_only(run_m
         asking(tags=["models"]), arguments | {"environment": {"DEBUG": False, "COLOR": "blue"}}
     )["answer"]
     venv = arguments["virtualenv"]
-    assert argv == ["-u", "-"]
+    assert argv == ["-u", "-c", TAKE_PROGRAM]
     assert cwd == arguments["project"]
     assert environment == {
         "LANG": "C.UTF-8",
@@ -202,7 +202,7 @@ def test_no_answer_is_reported_with_what_was_said(run_module, stub):
     result = run_module(asking(), stub("print('out'); print('Fatal Python error', file=sys.stderr); sys.exit(3)"))
     assert result["msg"] == "the interpreter ended with status 3 before it could answer: Fatal Python error"
     assert (result["rc"], result["stdout"], result["stderr"]) == (3, "out\n", "Fatal Python error\n")
-    assert result["cmd"][1:] == ["-u", "-"]
+    assert result["cmd"][1:] == ["-u", "-c", TAKE_PROGRAM]
 
 
 def test_half_an_answer_is_none(run_module, stub):

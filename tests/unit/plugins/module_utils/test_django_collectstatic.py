@@ -23,18 +23,21 @@ import django
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import (
     _django_collectstatic,
+    _django_static_collection,
     _django_static_compress,
     _django_static_state,
 )
 from ansible_collections.emperor.web.plugins.module_utils._django_static_remote import names_below
+from ansible_collections.emperor.web.plugins.module_utils._django_static_sources import walk
 from ansible_collections.emperor.web.plugins.module_utils._django_static_state import NAME
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.management.commands.collectstatic import Command as CollectstaticCommand
 from django.contrib.staticfiles.storage import ManifestFilesMixin, StaticFilesStorage, staticfiles_storage
+from django.contrib.staticfiles.utils import get_files
 from django.core import management
 from django.core.files.base import ContentFile
-from django.core.files.storage import InMemoryStorage, InvalidStorageError, storages
+from django.core.files.storage import FileSystemStorage, InMemoryStorage, InvalidStorageError, storages
 from django.test.utils import override_settings
 from django.utils.functional import empty
 from hypothesis import HealthCheck, Phase, given
@@ -118,7 +121,7 @@ def no_collection():
         def collect(*_arguments):
             raise AssertionError("Django collected again")
 
-        patch.setattr(_django_collectstatic.Collection, "collect", collect)
+        patch.setattr(_django_static_collection.Collection, "collect", collect)
         yield
 
 
@@ -228,16 +231,19 @@ def test_what_is_remembered_never_skips_wrongly(monkeypatch):
     """Random edits of sources and target, some at once after a run, against a comparison that remembers nothing."""
     ways = {"nothing_to_do": 0, "nothing_to_write": 0, "collect": 0}
 
-    def count(way: str, method):
+    def count(kind: type, way: str) -> None:
+        method = getattr(kind, way)
+
         def counted(*arguments):
             answer = method(*arguments)
             ways[way] += answer is not None
             return answer
 
-        monkeypatch.setattr(_django_collectstatic.Collection, way, counted)
+        monkeypatch.setattr(kind, way, counted)
 
-    for way in ways:
-        count(way, getattr(_django_collectstatic.Collection, way))
+    count(_django_collectstatic.Target, "nothing_to_do")
+    count(_django_static_collection.Collection, "nothing_to_write")
+    count(_django_static_collection.Collection, "collect")
 
     examples = os.environ.get("EMPEROR_EXAMPLES")
 
@@ -463,6 +469,32 @@ def test_a_damaged_record_is_as_none(project, damage):
         record.write_bytes(damage)
     (project.target / "a.css").write_text("b {}")
     assert changes(project.collect()) == {"added": [], "modified": ["a.css"], "deleted": []}
+
+
+@pytest.mark.parametrize("patterns", [[], ["*.map"], ["lib/*", "b?"], ["lib/deep/*.css"], ["CVS", ".*", "*~"]])
+def test_a_folder_is_listed_as_django_lists_it(tmp_path, patterns):
+    names = [
+        "b1",
+        "a.css",
+        "a.css~",
+        ".hidden",
+        "lib/a.css",
+        "lib/a.css.map",
+        "lib/deep/a.css",
+        "b2/a.css",
+        "CVS/a.css",
+    ]
+    for name in names:
+        (tmp_path / "top" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "top" / name).write_text(name)
+    (tmp_path / "top/lib/nowhere").symlink_to("gone")
+    (tmp_path / "top/lib/linked.css").symlink_to("a.css")
+    (tmp_path / "top/other").symlink_to("lib")
+    found = walk(str(tmp_path / "top"), tuple(patterns))
+    listed = list(get_files(FileSystemStorage(tmp_path / "top"), patterns))
+    assert list(found) == listed
+    assert [bool(found[name]) for name in listed] == [(tmp_path / "top" / name).exists() for name in listed]
+    assert all(found[name] == os.stat(tmp_path / "top" / name) for name in listed if found[name])
 
 
 def test_the_first_source_wins_and_that_is_told(project):

@@ -45,7 +45,7 @@ apps = ["blog", "shop", "empty", "plain", "without"]
 databases = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 settings.configure(INSTALLED_APPS=apps, DATABASES=databases, MIGRATION_MODULES={"without": None})
 django.setup()
-from django.db import connection
+from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 from parts._django_migration_plan import last_applied, last_of_all, one_query, to_record
@@ -84,6 +84,28 @@ with one_query():
 with one_query():
     print(json.dumps([missing, list(recorder.applied_migrations())]))
 """
+# A migrate of all apps, which tells how many graphs were built.
+MIGRATE = """
+from django.db.migrations.loader import MigrationLoader
+from parts._django_migration_apply import bring
+
+flags = ["fake", "fake_initial", "run_syncdb", "prune", "check_missing", "check_databases", "check_unknown", "diff"]
+job = dict.fromkeys([*flags, "check_mode"], False) | {"app": None, "migration": None, "targets": {}, "allow": []}
+job |= {"database": "default", "skip_checks": True, "lock_wait": 1, "lock_timeout": 0, "statement_timeout": None}
+build, built = MigrationLoader.build_graph, []
+
+def counted(loader):
+    built.append(loader)
+    build(loader)
+
+MigrationLoader.build_graph = counted
+answer = bring(job, connections["default"])
+print(json.dumps([len(built), sorted(f"{one['app']}.{one['name']}" for one in answer["applied"])]))
+"""
+# Django calls it before it looks at its records.
+RECORDS_CHANGE = """
+connections["default"].prepare_database = lambda: recorder.record_applied("shop", "0001_initial")
+"""
 
 
 def run(tmp_path: Path, script: str) -> list:
@@ -119,3 +141,13 @@ def test_every_set_of_records(tmp_path):
     assert told, "the records never sufficed"
     assert [work for work, _graph, records in found if records is not None] == [False] * len(told)
     assert [records for _graph, records in told] == [graph for graph, _records in told]
+
+
+def test_the_graph_is_built_once(tmp_path):
+    blog = ["blog.0001_initial", "blog.0002_second", "blog.0003_third"]
+    assert run(tmp_path, MIGRATE) == [1, [*blog, "shop.0001_squashed_0002_more"]]
+
+
+def test_the_graph_of_other_records_is_built_anew(tmp_path):
+    blog = ["blog.0001_initial", "blog.0002_second", "blog.0003_third"]
+    assert run(tmp_path, RECORDS_CHANGE + MIGRATE) == [2, [*blog, "shop.0002_more"]]

@@ -29,9 +29,11 @@ COLLECTIONS = Path(__file__).resolve().parents[4] / "playbooks/collections"
 FILES = sorted({*CHECK_AND_FORESEE, *COLLECTSTATIC, *MIGRATE})
 
 
-def relative_imports(text: str) -> set[str]:
-    """Names of the files beside it that a text imports."""
-    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and node.level]
+def relative_imports(text: str, *, at_once: bool = False) -> set[str]:
+    """Names of the files beside it that a text imports, or those that it cannot be imported without."""
+    tree = ast.parse(text)
+    nodes = [node for node in (tree.body if at_once else ast.walk(tree)) if isinstance(node, ast.ImportFrom)]
+    nodes = [node for node in nodes if node.level]
     return {name for node in nodes for name in ([node.module] if node.module else [alias.name for alias in node.names])}
 
 
@@ -43,6 +45,38 @@ def test_a_check_gets_all_that_it_imports(parts, unless_asked):
 @pytest.mark.parametrize("parts", [COLLECTSTATIC, MIGRATE])
 def test_an_action_gets_all_that_it_imports_and_no_more(parts):
     assert {name for part in parts for name in relative_imports(source_of(part))} == {*parts[:-1]}
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("_django_collectstatic", {"_django_static_files", "_django_static_sources", "_django_static_state"}),
+        ("_django_migrate", {"_django_migration_records", "_django_migration_session"}),
+    ],
+)
+def test_to_see_that_nothing_is_to_do_takes_few_files(action, expected):
+    """Each is compiled in each run, as the app's user has no place where that could be kept."""
+    found, waiting = set(), {action}
+    while waiting:
+        found |= waiting
+        waiting = {name for part in waiting for name in relative_imports(source_of(part), at_once=True)} - found
+    assert found == expected | {action}
+
+
+@pytest.mark.parametrize("module", ["django_check", "django_collectstatic", "django_migrate"])
+def test_what_is_for_releases_is_loaded_for_them_only(module):
+    package = _django.__name__.rpartition(".")[0]
+    code = f"import sys, {package}._module_{module}; print(*[name.rpartition('.')[2] for name in sys.modules])"
+    collections = Path(_django.__file__).parents[5]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(collections)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {"_django", "_process"} <= {*done.stdout.split()}
+    assert not {"_lock", "_outcome", "_release"} & {*done.stdout.split()}
 
 
 def test_ansible_sends_the_files():

@@ -10,8 +10,10 @@ import stat
 import time
 
 import pytest
+from ansible_collections.emperor.web.plugins.module_utils import _django_static_changes as moving
 from ansible_collections.emperor.web.plugins.module_utils import _django_static_files as files
-from ansible_collections.emperor.web.plugins.module_utils._django_static_files import OURS, content, contents, scan
+from ansible_collections.emperor.web.plugins.module_utils._django_static_changes import contents
+from ansible_collections.emperor.web.plugins.module_utils._django_static_files import OURS, content, scan
 
 from ...folders import tree, write
 
@@ -36,7 +38,7 @@ def test_only_what_is_neither_known_nor_of_another_size_is_read(tmp_path, monkey
     one = write(tmp_path / "1", {"known": "1", "size": "22", "read": "3", "stray": "4"})
     two = write(tmp_path / "2", {"known": "9", "size": "2", "read": "9"})
     stamps, read = scan(str(one)), []
-    monkeypatch.setattr(files, "content", lambda path, _mode: read.append(os.path.basename(path)) or "digest")
+    monkeypatch.setattr(moving, "content", lambda path, _mode: read.append(os.path.basename(path)) or "digest")
     found = contents(
         str(one), stamps, dict.fromkeys(scan(str(two)), ("", 1)), {"known": ("remembered", stamps["known"])}
     )
@@ -54,13 +56,13 @@ def test_no_file_is_stamped_earlier_than_its_clock_says(tmp_path):
 
 
 def test_a_late_clock_is_waited_for_but_not_for_ever(monkeypatch):
-    monkeypatch.setattr(files, "stamping_time", lambda: time.time_ns() - 100_000_000)
+    monkeypatch.setattr(moving, "stamping_time", lambda: time.time_ns() - 100_000_000)
     start = time.monotonic()
-    files.wait_ticks(2)
+    moving.wait_ticks(2)
     assert time.monotonic() - start > 0.13
-    monkeypatch.setattr(files, "stamping_time", lambda: 0)
+    monkeypatch.setattr(moving, "stamping_time", lambda: 0)
     start = time.monotonic()
-    files.wait_ticks(2, limit=0.1)
+    moving.wait_ticks(2, limit=0.1)
     assert time.monotonic() - start >= 0.1
 
 
@@ -72,10 +74,12 @@ def bring(tmp_path, before: dict[str, str], after: dict[str, str], *, clear: boo
     new = wanted(write(fresh, after))
     stamps = scan(str(location))
     gone = stamps.keys() - new.keys() if clear else set()
-    changes = files.compare(contents(str(location), stamps, new, {}), new, gone)
-    files.synchronise(str(fresh), str(location), changes)
+    changes = moving.compare(contents(str(location), stamps, new, {}), new, gone)
+    moving.synchronise(str(fresh), str(location), changes)
     stamps = scan(str(location))
-    again = files.compare(contents(str(location), stamps, new, {}), new, stamps.keys() - new.keys() if clear else set())
+    again = moving.compare(
+        contents(str(location), stamps, new, {}), new, stamps.keys() - new.keys() if clear else set()
+    )
     assert not (again["added"] or again["modified"] or again["deleted"])
     return tree(location)
 
@@ -108,7 +112,7 @@ def test_a_file_is_the_old_one_or_the_new_one(tmp_path):
     os.link(location / "a.css", tmp_path / "seen")
     write(tmp_path / "fresh", {"a.css": "new"})
     os.chmod(tmp_path / "fresh" / "a.css", 0o644)
-    files.synchronise(str(tmp_path / "fresh"), str(location), {"added": [], "modified": ["a.css"], "deleted": []})
+    moving.synchronise(str(tmp_path / "fresh"), str(location), {"added": [], "modified": ["a.css"], "deleted": []})
     assert (tmp_path / "seen").read_text() == "old"
     assert tree(location) == {"a.css": "new"}
     assert stat.S_IMODE((location / "a.css").stat().st_mode) == 0o644
@@ -127,7 +131,7 @@ def test_a_failure_in_the_middle_tells_what_was_done(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", fail)
     changes = {"added": [], "modified": ["a", "b", "manifest"], "deleted": ["gone"]}
     with pytest.raises(OSError, match="the file system is read-only .*mount it writable") as failure:
-        files.synchronise(str(fresh), str(location), changes, "manifest")
+        moving.synchronise(str(fresh), str(location), changes, "manifest")
     assert failure.value.partial_result == {"added": [], "modified": ["a", "b"], "deleted": []}
     # The manifest comes last, and what it named before is still there.
     assert tree(location) == {"a": "2", "b": "2", "manifest": "1", "gone": "1"}
@@ -139,9 +143,9 @@ def test_a_file_outside_of_the_target_is_carried_over(tmp_path):
     location.mkdir()
     fresh.mkdir(parents=True)
     name = str(tmp_path / "code" / "staticfiles.json")
-    with open(files.outside(str(fresh), name), "w") as waiting:
+    with open(moving.outside(str(fresh), name), "w") as waiting:
         waiting.write("{}")
-    files.synchronise(str(fresh), str(location), {"added": [name], "modified": [], "deleted": []}, name)
+    moving.synchronise(str(fresh), str(location), {"added": [name], "modified": [], "deleted": []}, name)
     assert tree(tmp_path / "code") == {"staticfiles.json": "{}"}
 
 
@@ -155,7 +159,7 @@ def test_another_file_system_is_reached_by_a_copy(tmp_path, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", fail)
-    files.synchronise(str(fresh), str(location), {"added": [], "modified": ["a"], "deleted": []})
+    moving.synchronise(str(fresh), str(location), {"added": [], "modified": ["a"], "deleted": []})
     assert tree(location) == {"a": "2"}
 
 

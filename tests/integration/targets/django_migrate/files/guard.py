@@ -25,7 +25,7 @@ from django.db.migrations.loader import MigrationLoader  # noqa: E402
 parts = types.ModuleType("parts")
 parts.__path__ = [sys.argv[1]]
 sys.modules["parts"] = parts
-unsafe_steps = importlib.import_module("parts._django_migration_guard").unsafe_steps
+judge = importlib.import_module("parts._django_migration_plan").judge
 
 APP = "shop"
 ID = ("id", models.BigAutoField(primary_key=True))
@@ -324,7 +324,7 @@ def survives(old, before):
 
 def judged(executor, target):
     plan = executor.migration_plan([target])
-    return [entry["why"] for entry in unsafe_steps(executor, plan, set())]
+    return [entry["why"] for entry in judge(executor, plan, fake_initial=False)]
 
 
 def check(name, found, says):
