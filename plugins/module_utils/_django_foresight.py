@@ -52,7 +52,7 @@ def applied() -> dict:
 
 
 def to_collect(job: dict) -> bool:
-    """Whether the project collects static files, and one, or what was collected of it, was touched."""
+    """Whether the project collects static files, and one is another now, or what was collected of it."""
     from django.apps import apps
 
     return apps.is_installed("django.contrib.staticfiles") and not is_untouched(job | _COLLECT)

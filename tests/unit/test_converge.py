@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks/converge"
-sys.path.insert(0, str(FOLDER))
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
+import common  # noqa: E402
 import figures  # noqa: E402
 import hosts  # noqa: E402
 import run  # noqa: E402
@@ -77,17 +78,17 @@ def test_the_table_has_a_row_for_each_way_that_was_measured():
 
 
 def test_a_plot_has_a_line_for_each_way_within_its_frame():
-    drawn = figures.plot("hosts", {OURS: {1: [1.0], 5: [3.0]}, PYINFRA_ALL: {1: [2.0], 5: [6.0]}})
+    drawn = common.plot("hosts", {OURS: {1: [1.0], 5: [3.0]}, PYINFRA_ALL: {1: [2.0], 5: [6.0]}})
     lines = [
         element.get("d")
         for element in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}path")
         if element.get("stroke-width")
     ]
-    bottom = figures.TOP + figures.HEIGHT
-    top, half = figures.TOP, figures.TOP + figures.HEIGHT / 2
-    right = figures.LEFT + figures.WIDTH
-    assert lines[0] == f"M{figures.LEFT:.1f} {bottom - figures.HEIGHT / 6:.1f} L{right:.1f} {half:.1f}"
-    assert lines[1] == f"M{figures.LEFT:.1f} {bottom - figures.HEIGHT / 3:.1f} L{right:.1f} {top:.1f}"
+    bottom = common.TOP + common.HEIGHT
+    top, half = common.TOP, common.TOP + common.HEIGHT / 2
+    right = common.LEFT + common.WIDTH
+    assert lines[0] == f"M{common.LEFT:.1f} {bottom - common.HEIGHT / 6:.1f} L{right:.1f} {half:.1f}"
+    assert lines[1] == f"M{common.LEFT:.1f} {bottom - common.HEIGHT / 3:.1f} L{right:.1f} {top:.1f}"
 
 
 def test_a_profile_is_the_differences_between_the_starts_of_tasks():

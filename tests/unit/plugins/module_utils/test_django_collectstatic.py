@@ -88,12 +88,17 @@ class Project:
             staticfiles_storage._wrapped = empty
             yield
 
+    JOB = {"clear": False, "link": False, "ignore": [], "prune": False, "precompress": [], "code": "1"}
+
     def collect(self, *, check: bool = False, **options) -> dict:
         """One run."""
-        job = {"clear": False, "link": False, "ignore": [], "prune": False, "precompress": [], "code": "1"}
-        job["skip_checks"] = False
         with self.settings():
-            return _django_collectstatic.run(job | {"check_mode": check} | options)
+            return _django_collectstatic.run(self.JOB | {"skip_checks": False, "check_mode": check} | options)
+
+    def is_untouched(self, **options) -> bool:
+        """Whether a run is foreseen to have nothing to do."""
+        with self.settings():
+            return _django_collectstatic.is_untouched(self.JOB | {"skip_checks": True, "check_mode": True} | options)
 
     def settle(self) -> None:
         """Let the sources grow older than a tick of the clock."""
@@ -230,6 +235,7 @@ def in_an_empty_folder(project: Project, options: dict) -> dict:
 def test_what_is_remembered_never_skips_wrongly(monkeypatch):
     """Random edits of sources and target, some at once after a run, against a comparison that remembers nothing."""
     ways = {"nothing_to_do": 0, "nothing_to_write": 0, "collect": 0}
+    foreseen = {True: 0, False: 0}
 
     def count(kind: type, way: str) -> None:
         method = getattr(kind, way)
@@ -285,6 +291,9 @@ def test_what_is_remembered_never_skips_wrongly(monkeypatch):
                     assert project.tree() == before
                     continue
                 wanted = expected(project, collected, ours, given)
+                untouched = project.is_untouched(**given)
+                foreseen[untouched] += 1
+                assert not (untouched and any(wanted.values()))
                 predicted = project.collect(check=True, **given)
                 done = project.collect(**given)
                 assert changes(done) == wanted
@@ -297,6 +306,7 @@ def test_what_is_remembered_never_skips_wrongly(monkeypatch):
 
     play()
     assert min(ways.values()) >= 10, f"the ways were hardly taken: {ways}"
+    assert min(foreseen.values()) >= 10, f"it was hardly foreseen: {foreseen}"
 
 
 def test_nothing_to_do_does_not_collect(project):
@@ -304,7 +314,9 @@ def test_nothing_to_do_does_not_collect(project):
     project.collect()
     with no_collection():
         again = project.collect()
+        assert project.is_untouched()
         os.link(project.target / "a.css", project.target.parent / "link")  # another ctime, the same content
+        assert project.is_untouched(), "as a release is whose files have got their names for all releases"
         assert project.collect() == again
         (project.target / "stray").write_text("")
         assert project.collect() == again
