@@ -148,9 +148,11 @@ seconds:
     preflight: 0.01
     stop: 0.2
     start: 2.1
+    settle: 0.0
     publish: 0.1
     switch: 0.001
     confirm: 0.01
+    probation: 0.0
     retire: 1.0
 step:
   description: Step of the switch that failed, one of those in RV(seconds).
