@@ -48,9 +48,12 @@ def ansible(program: str, *arguments: str | Path, **environment: str) -> dict:
 
 
 def answers(result: dict) -> list[dict]:
-    """What a task has returned of each item or app; nothing where it has none."""
-    found = result.get("results")
-    return found if isinstance(found, list) else []
+    """What a task has returned of each item, or of the apps of each step that it did; nothing where it has none."""
+    found = result.get("results", [])
+    if isinstance(found, dict):  # of steps; those of settled were only compared
+        done = [] if "settled" in result else found.values()
+        return [answer for step in done for answer in step.get("results", [step])]
+    return found
 
 
 def changed_by(playbook: str, inventory: Path) -> int:

@@ -546,7 +546,7 @@ def limit_memory(limit: str) -> str:
 
 KILL_MODULE = """
 for process in /proc/[0-9]*; do
-  if tr '\\0' ' ' < $process/cmdline 2>/dev/null | grep -q '^/usr/bin/python3 .*AnsiballZ_each.py'
+  if tr '\\0' ' ' < $process/cmdline 2>/dev/null | grep -q '^/usr/bin/python3 .*AnsiballZ_steps.py'
   then kill -9 ${process#/proc/}; killed=1; fi
 done; test -n "$killed"
 """

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Site, Visitors, ansible, kill_tasks, wait_until
+from conftest import HOST, Site, Visitors, ansible, answers, kill_tasks, wait_until
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 DOCS = (PROJECT / "docs/releases.md").read_text()
@@ -87,7 +87,7 @@ def failure(said: dict) -> str:
     """The message with which a run ended."""
     failed = [result for result in results(said) if result.get("failed")]
     assert failed, "it did not fail"
-    found = [item for item in failed[-1].get("results", []) if item.get("failed")] or [failed[-1]]
+    found = [item for item in answers(failed[-1]) if item.get("failed")] or [failed[-1]]
     return " ".join(found[-1]["msg"].split())
 
 

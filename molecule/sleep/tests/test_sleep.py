@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Site, Visitors, ansible, where
+from conftest import HOST, Site, Visitors, ansible, answers, where
 
 PROJECT = Path(os.environ["EMPEROR_PROJECT"])
 DOMAIN = "shop.example.com"
@@ -58,7 +58,7 @@ def results(said: dict) -> list[dict]:
 def failure(said: dict) -> str:
     """The message with which a run ended; empty where it went well."""
     failed = [result for result in results(said) if result.get("failed")]
-    found = [item for result in failed[-1:] for item in result.get("results", []) if item.get("failed")] or failed[-1:]
+    found = [item for result in failed[-1:] for item in answers(result) if item.get("failed")] or failed[-1:]
     return " ".join(str(found[-1].get("msg")).split()) if found else ""
 
 
