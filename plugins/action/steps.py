@@ -155,7 +155,7 @@ def answer_of(chain: Chain) -> dict[str, Any]:
         return answer | {"results": results}
     failure = results[chain.ended]
     several = {chain.ended: {"results": failure.pop("results")}} if "results" in failure else {}
-    more = {"changed": chain.answer["changed"], "failed": True, "step": chain.ended, "results": several}
+    more = {"changed": chain.answer["changed"], "failed": True, "failed_step": chain.ended, "results": several}
     return failure | answer | more
 
 

@@ -162,7 +162,7 @@ results:
           took: 0.58
           changed: false
           messages: []
-step:
+failed_step:
   description: The step that failed, whose result the task has besides.
   returned: when a step fails
   type: str

@@ -104,7 +104,7 @@ def test_a_failure_is_that_of_the_step_without_the_results_of_others(action):
     by_step = {"files": {"": DONE}, "check": {"shop": failed, "blog": {"changed": False}}, "late": {}}
     steps = [FILES, CHECK, step("late", "django_check", apps={"shop": {}})]
     result, _calls = action(steps, answered(by_step, "check"))
-    assert (result["failed"], result["changed"], result["step"]) == (True, True, "check")
+    assert (result["failed"], result["changed"], result["failed_step"]) == (True, True, "check")
     assert (result["msg"], result["traceback"]) == ("app shop: no", "T")
     assert list(result["results"]) == ["check"]
     assert [entry["app"] for entry in result["results"]["check"]["results"]] == ["shop"]
@@ -137,7 +137,7 @@ def test_who_does_not_get_the_lock_fails(action):
     busy = answered({"build": {"shop": BUSY}, "check": {}}, "build")
     steps = [BUILD | {"options": {"lock_wait": 0}}, CHECK]
     result, calls = action(steps, busy, answered({"build": {"blog": BUSY}, "check": {}}, "build"))
-    assert len(calls) == 2 and result["failed"] and result["step"] == "build"
+    assert len(calls) == 2 and result["failed"] and result["failed_step"] == "build"
     assert "app shop is being deployed by ann (waited 0 s)" in result["msg"]
 
 
@@ -153,16 +153,16 @@ def test_a_lock_that_a_later_step_waits_for(action):
 def test_what_may_wait_is_not_waited_for_once_a_step_has_failed(action):
     failed = {"check": {"shop": {"failed": True, "msg": "no"}, "blog": {}}, "build": {}}
     result, calls = action([CHECK, BUILD], answered(failed, "check"))
-    assert len(calls) == 1 and (result["step"], result["msg"]) == ("check", "app shop: no")
+    assert len(calls) == 1 and (result["failed_step"], result["msg"]) == ("check", "app shop: no")
     pruned = step(
         "pruned", "django_release", options={"state": "pruned", "lock": "last"}, apps={"shop": {}, "blog": {}}
     )
     failed = {"build": {"shop": {"failed": True, "msg": "no"}, "blog": DONE}, "pruned": {}}
     result, calls = action([BUILD, pruned], answered(failed, "build"))
-    assert len(calls) == 1 and result["step"] == "build"
+    assert len(calls) == 1 and result["failed_step"] == "build"
     failed = {"build": {"shop": DONE, "blog": DONE}, "check": {"shop": {"failed": True, "msg": "no"}}, "pruned": {}}
     result, calls = action([BUILD, CHECK, pruned], answered(failed, "check"))
-    assert len(calls) == 1 and result["step"] == "check"
+    assert len(calls) == 1 and result["failed_step"] == "check"
 
 
 def test_sources_that_the_host_lacks_are_sent(action, tmp_path, monkeypatch):
