@@ -21,6 +21,8 @@ from common import Server, lab
 DOMAIN = "guestbook.example.com"
 EXAMPLE = lab.ROOT / "examples/guestbook"
 # Each release with a new dependency brings a version of this that no host has had: pure Python, and small.
+# A change of code that ours puts live without health.settle, as the others do.
+UNWATCHED = "unwatched"
 DEPENDENCY = "markdown"
 DEPENDENCY_VERSIONS = ("3.4.1", "3.4.2", "3.4.3", "3.4.4", "3.5", "3.5.1", "3.5.2", "3.6", "3.7", "3.8")
 
@@ -33,7 +35,7 @@ class Odd(Exception):
 
 
 def make_repository(place: Path, rounds: int) -> Path:
-    """A folder with guestbook.git: a branch v1, and for each round a change of code and a new dependency."""
+    """A folder with guestbook.git: a branch v1, and for each round two changes of code and a new dependency."""
     if rounds > len(DEPENDENCY_VERSIONS):
         raise lab.Missing(f"there are dependencies for {len(DEPENDENCY_VERSIONS)} rounds only; take fewer rounds")
     work, served = place / "work", place / "served"
@@ -42,7 +44,8 @@ def make_repository(place: Path, rounds: int) -> Path:
     lab.run(*git, "init", "--quiet", "--initial-branch", "start")
     lab.run(*git, "add", ".")
     lab.run(*git, "commit", "--quiet", "--message", "Start")
-    for version in ["v1", *(f"{kind}-{number}" for number in range(rounds) for kind in ("code", "dependency"))]:
+    kinds = ("code", UNWATCHED, "dependency")
+    for version in ["v1", *(f"{kind}-{number}" for number in range(rounds) for kind in kinds)]:
         lab.run(*git, "checkout", "--quiet", "-b", version, "start")
         change(work, version)
         lab.run(*git, "commit", "--quiet", "--all", "--message", version)

@@ -26,9 +26,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import figures
+import hosts
 import tasks
 from common import RESULTS, Server, lab, machine, make_key, plot, publish, revision
-from figures import BACK, CODE, DEPENDENCY, FIRST, SECOND, Samples
+from figures import BACK, CODE, DEPENDENCY, FIRST, SECOND, UNWATCHED, Samples
 from hosts import Odd, Watch, git_server, make_repository, relay, verify
 from ways import (
     MITOGEN,
@@ -50,7 +51,7 @@ from ways import (
 )
 
 NAMES = {OURS: "ours", PYINFRA_ALL: "pyinfra", STOCK: "stock", OURS_MITOGEN: "mitogen"}
-KINDS = {"code": CODE, "dependency": DEPENDENCY}
+KINDS = {"code": CODE, hosts.UNWATCHED: UNWATCHED, "dependency": DEPENDENCY}
 
 
 class Benchmark:
@@ -105,6 +106,8 @@ class Benchmark:
     def releases(self, number: int) -> None:
         for way in turned(self.main_ways(), number):
             for kind, case in KINDS.items():
+                if kind == hosts.UNWATCHED and way.name != OURS:
+                    continue
                 version = f"{kind}-{number}"
                 self.release(way, RELEASE, case, version)
                 self.release(way, ROLLBACK, BACK, "v1")

