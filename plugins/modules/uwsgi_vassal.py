@@ -70,7 +70,7 @@ options:
   migrations:
     description:
       - Migrations that were applied on the way to this release, as V(shop.0004_item_colour). They are for the app's
-        history only.
+        history only. Those that M(emperor.web.django_migrate) has applied in the same run, under its lock, are known.
     type: list
     elements: str
     default: []

@@ -4,14 +4,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from ansible_collections.emperor.web.plugins.module_utils import _module_uwsgi_vassal as uwsgi_vassal
 from ansible_collections.emperor.web.plugins.module_utils._health import SwitchError, parse_statuses
 from ansible_collections.emperor.web.plugins.module_utils._process import UserError
+from ansible_collections.emperor.web.plugins.module_utils._release import Layout
 from ansible_collections.emperor.web.plugins.module_utils._switch import Switch
 from ansible_collections.emperor.web.plugins.module_utils._uwsgi import UwsgiError
+
+from ...releases import finish, work_on
 
 OLD, NEW = "aaaaaaaa-00000001", "bbbbbbbb-00000002"
 DONE = {"served": NEW, "seconds": {"start": 0.5}}
@@ -105,6 +111,20 @@ def test_the_options_reach_the_switch(run_module, switch):
     }
     run_module(uwsgi_vassal, switch.arguments | given)
     assert {name: switch.options[name] for name in given} == given
+
+
+def test_the_history_gets_what_was_migrated_on_the_way(run_module, switch, monkeypatch, tmp_path):
+    layout = Layout(str(tmp_path))
+    finish(layout, NEW)
+    holder = work_on(layout, monkeypatch)
+    note = {"deploy": holder.token, "migrations": ["shop.0009_x (undone)", "shop.0008_y"]}
+    Path(layout.pending(NEW)).write_text(json.dumps(note))
+    run = switch.arguments | {"lock": "run", "holder": asdict(holder), "migrations": ["shop.0008_y", "auth.0001_z"]}
+    run_module(uwsgi_vassal, run)
+    assert switch.options["migrations"] == ["shop.0009_x (undone)", "shop.0008_y", "auth.0001_z"]
+    Path(layout.pending(NEW)).write_text(json.dumps(note | {"deploy": "another run"}))
+    run_module(uwsgi_vassal, run)
+    assert switch.options["migrations"] == ["shop.0008_y", "auth.0001_z"]
 
 
 def test_a_wrong_path_is_no_healthy_answer_by_default(run_module, switch):
