@@ -99,7 +99,7 @@ def skipped(said: dict, name: str) -> bool:
 
 def shown(said: dict) -> str:
     """What a run told at its end."""
-    return "\n".join(results(said)[-1]["msg"])
+    return "\n".join([result["msg"] for result in results(said) if isinstance(result.get("msg"), list)][-1])
 
 
 def gone_back(said: dict) -> dict:
