@@ -325,7 +325,8 @@ def test_good_release_after_all_of_them(host, prober, tmp_path):
 def test_another_number_of_workers_alone(host, prober, tmp_path):
     """The code that is live, with one process less: uWSGI's options are part of a release, and go live as one."""
     sources = source(tmp_path / "src", "good")
-    before, asked = Deploy(sources).run().switch()["release"], len(prober.answers)
+    Deploy(sources).run()
+    before, asked = live(host), len(prober.answers)
     wanted = workers(host, before) - 1
     switch = Deploy(sources, {"uwsgi": {"processes": wanted}}).run().switch()
     assert switch["served"] == switch["release"] == live(host) != before

@@ -111,9 +111,7 @@ COMPARE = """
 - name: Compare
   ansible.builtin.include_role:
     name: emperor.web.django
-    tasks_from: "{{ question }}"
-  loop: [validate, settle]
-  loop_control: {loop_var: question}
+    tasks_from: validate
 - name: Note what was not noticed
   ansible.builtin.set_fact:
     overlooked: "{{ overlooked + [item.path] * __django_is_settled }}"

@@ -130,9 +130,8 @@ def test_names_start_with_the_role(role):
     for _path, task in tasks(role):
         private |= set(task.get("ansible.builtin.set_fact", {})) - {"cacheable"}
         private |= {task["register"]} if "register" in task else set()
-    # Whichever role asks the host first tells the others; and django takes what nginx has done for it for used.
-    shared = {"__host_info", "__nginx_released"}
-    assert [name for name in private - shared if not name.startswith(private_prefix(role))] == []
+    # Whichever role asks the host first tells the others.
+    assert [name for name in private - {"__host_info"} if not name.startswith(private_prefix(role))] == []
 
 
 def passed_on(role: Path) -> set[str]:
