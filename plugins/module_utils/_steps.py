@@ -13,9 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.emperor.web.plugins.module_utils import (
-    _outcome,  # noqa: F401 - the modules load it when they meet a release: better once here than for each app
-)
 from ansible_collections.emperor.web.plugins.module_utils._each import Main, run_each, usual_parallel
 
 # By the names of the steps and of the apps; what is for the whole host has no name.
@@ -96,7 +93,10 @@ def problem_of(steps: Sequence[Step]) -> str:
 
 def main_of(module: str) -> Main:
     """What a module does; only its own parts are loaded."""
-    return importlib.import_module(f"ansible_collections.emperor.web.plugins.module_utils._module_{module}").main
+    part = "ansible_collections.emperor.web.plugins.module_utils._{}"
+    # The modules load it when they meet a release: better once here than for each app.
+    importlib.import_module(part.format("outcome"))
+    return importlib.import_module(part.format(f"module_{module}")).main
 
 
 def run_steps(steps: Sequence[Deed], known: Results) -> tuple[Results, str]:
