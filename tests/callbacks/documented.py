@@ -38,13 +38,20 @@ OF_OTHERS = {("settled", "results"), ("steps", "results")}
 STEPS = {"seconds"}
 
 
+def steps_of(value: object) -> Iterator[tuple[str, str]]:
+    """Names and modules of the steps in a role's variables."""
+    if isinstance(value, dict):
+        if {"name", "module"} <= set(value):
+            yield value["name"], value["module"]
+        for part in value.values():
+            yield from steps_of(part)
+
+
 # The modules of the roles' steps by their names; those that are named like a hook run it.
-VARIABLES = [path for role in ("django", "nginx") for path in ROOT.glob(f"roles/{role}/vars/main.yml")]
 MODULES = {
-    value["name"]: value["module"]
-    for path in VARIABLES
-    for value in yaml.safe_load(path.read_text()).values()
-    if isinstance(value, dict) and {"name", "module"} <= set(value)
+    name: module
+    for path in sorted(ROOT.glob("roles/*/vars/main.yml"))
+    for name, module in steps_of(yaml.safe_load(path.read_text()))
 }
 
 
