@@ -330,8 +330,10 @@ def test_check_mode_says_what_would_go(host, address, play, kept):
     assert kept.startswith("1 visitor:")
     said = play(GONE, options=("--check", "--diff"))
     assert changed(said)
-    (told,) = [result for result in results(said) if "uwsgi-emperor@wiki.service stopped" in result.get("changes", [])]
-    assert "manage.py of the live release of wiki" in "".join(part["before"] for part in told["diff"])
+    (task,) = [result for result in results(said) if "retired" in result.get("results", {})]
+    told = task["results"]["retired"]
+    assert "uwsgi-emperor@wiki.service stopped" in told["changes"]
+    assert "manage.py of the live release of wiki" in "".join(part["before"] for part in task["diff"])
     assert "/srv/django/wiki/releases removed" in told["changes"]
     assert not [line for line in told["changes"] if "shared" in line or "user" in line]
     assert Site(address, "wiki.example.com").get("/").status == 200
