@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 from ansible.plugins.callback import CallbackBase
+from ansible_collections.emperor.web.plugins.module_utils._hooks import STEPS as HOOKS
 
 DOCUMENTATION = """
 name: documented
@@ -47,8 +48,8 @@ def steps_of(value: object) -> Iterator[tuple[str, str]]:
             yield from steps_of(part)
 
 
-# The modules of the roles' steps by their names; those that are named like a hook run it.
-MODULES = {
+# The modules of the roles' steps by their names; those of hooks are named like them.
+MODULES = dict.fromkeys(HOOKS, "django_hook") | {
     name: module
     for path in sorted(ROOT.glob("roles/*/vars/main.yml"))
     for name, module in steps_of(yaml.safe_load(path.read_text()))
@@ -129,10 +130,11 @@ class CallbackModule(CallbackBase):
         module = module.removeprefix("emperor.web.")
         parts = [(module, answer)]
         if module == "steps":
-            parts = [(module, {name: value for name, value in answer.items() if name in documented("steps")})]
+            if answer.get("failed"):  # with what the step's module has returned besides
+                parts = [(module, {name: value for name, value in answer.items() if name in documented(module)})]
             for name, done in answer.get("results", {}).items():
                 done_for = [part for part in done.get("results", [done]) if "skipped" not in part]
-                parts += [(MODULES.get(name, "django_hook"), own(part)) for part in done_for]
+                parts += [(MODULES[name], own(part)) for part in done_for]
         found = {f"{name}: {text}" for name, part in parts for text in unlike_documented(name, part)}
         if found:
             with open(os.environ["EMPEROR_UNLIKE_DOCUMENTED"], "a", encoding="utf-8") as handle:
