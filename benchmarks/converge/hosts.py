@@ -20,9 +20,9 @@ from common import Server, lab
 
 DOMAIN = "guestbook.example.com"
 EXAMPLE = lab.ROOT / "examples/guestbook"
-# Each release with a new dependency brings a version of this that no host has had: pure Python, and small.
 # A change of code that ours puts live without health.settle, as the others do.
 UNWATCHED = "unwatched"
+# Each release with a new dependency brings a version of this that no host has had: pure Python, and small.
 DEPENDENCY = "markdown"
 DEPENDENCY_VERSIONS = ("3.4.1", "3.4.2", "3.4.3", "3.4.4", "3.5", "3.5.1", "3.5.2", "3.6", "3.7", "3.8")
 
