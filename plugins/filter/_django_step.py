@@ -55,6 +55,7 @@ _value:
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.emperor.web.plugins.module_utils._release import project_of
 from ansible_collections.emperor.web.plugins.plugin_utils._apps import by_app
 
 # Options of django_release that an app has under the same name.
@@ -102,12 +103,6 @@ def _source(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any])
     return _given({name: app[name] for name in _SOURCE} | {"revision": source.get("revision")})
 
 
-def _project(app: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
-    """Where the Django of a release is."""
-    known = ("project", "settings", "virtualenv", "environment_file")
-    return {name: source[name] for name in known} | {"user": app["name"]}
-
-
 def _to_do(what: str, app: dict[str, Any], source: dict[str, Any], check: dict[str, Any]) -> bool:
     """Whether the check has foreseen something to do; a hook that ran after it may have changed what it saw."""
     if source["pending"] and app["hooks"]:
@@ -117,25 +112,25 @@ def _to_do(what: str, app: dict[str, Any], source: dict[str, Any], check: dict[s
 
 def _check(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any]) -> dict[str, Any]:
     """Without a source it is for a caller that adds it later."""
-    where = _project(app, source) | {"wsgi": source["wsgi"]} if source else {"user": app["name"]}
+    where = project_of(source) | {"wsgi": source["wsgi"]} if source else {"user": app["name"]}
     foresee = ["migrate", *(["collectstatic"] if app["collectstatic"] else [])]
     return where | {"accept": app["accept_checks"], "foresee": foresee}
 
 
 def _refuse(app: dict[str, Any], source: dict[str, Any], check: dict[str, Any]) -> dict[str, Any] | None:
     """The module that has checked them fails with what only the other settings of the app show."""
-    return _project(app, source) | {"refuse": check["refuse"]} if check else None
+    return project_of(source) | {"refuse": check["refuse"]} if check else None
 
 
 def _collectstatic(app: dict[str, Any], source: dict[str, Any], check: dict[str, Any]) -> dict[str, Any] | None:
     wanted = app["collectstatic"] and check.get("project", {}).get("staticfiles", True)
-    return _project(app, source) if wanted and _to_do("collectstatic", app, source, check) else None
+    return project_of(source) if wanted and _to_do("collectstatic", app, source, check) else None
 
 
 def _migrate(app: dict[str, Any], source: dict[str, Any], check: dict[str, Any]) -> dict[str, Any] | None:
     wanted = check.get("project", {}).get("databases", ["unknown"])
     needed = wanted and _to_do("migrate", app, source, check)
-    return _project(app, source) | {"allow": app["allow_migrations"]} if needed else None
+    return project_of(source) | {"allow": app["allow_migrations"]} if needed else None
 
 
 def _switch(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +169,7 @@ def _open(app: dict[str, Any], _source: dict[str, Any], _check: dict[str, Any]) 
 
 
 def _ask(app: dict[str, Any], source: dict[str, Any], _check: dict[str, Any]) -> dict[str, Any] | None:
-    return _project(app, source) if source else None
+    return project_of(source) if source else None
 
 
 _STEPS = {

@@ -23,7 +23,7 @@ from ansible_collections.emperor.web.plugins.module_utils import (
 from ansible_collections.emperor.web.plugins.module_utils._each import run_each, usual_parallel
 from ansible_collections.emperor.web.plugins.module_utils._files import explain_os_error
 from ansible_collections.emperor.web.plugins.module_utils._lock import VARIABLE, Holder
-from ansible_collections.emperor.web.plugins.module_utils._release import migration_names
+from ansible_collections.emperor.web.plugins.module_utils._release import migration_names, project_of
 
 # It has settled before, and served for long.
 SWITCH = {"settle": 0, "probation": 0, "probation_errors": 1, "action": "rollback"}
@@ -153,9 +153,3 @@ class Rollback:
             messages = dict.fromkeys(str(result["msg"]) for result in failed)
             raise Failed("; ".join(messages), {name: failed[0][name] for name in TOLD if name in failed[0]})
         return results
-
-
-def project_of(release: dict[str, Any]) -> dict[str, Any]:
-    """Where the Django of a release is."""
-    known = ("project", "settings", "virtualenv", "environment_file")
-    return {name: release[name] for name in known} | {"user": release["app"]}

@@ -162,6 +162,12 @@ def migration_names(done: list[dict[str, Any]]) -> list[str]:
     return [f"{one['app']}.{one['name']}{' (undone)' if one.get('backwards') else ''}" for one in done]
 
 
+def project_of(release: dict[str, Any]) -> dict[str, Any]:
+    """Where the Django of a release is, as its modules take it, of what a module has returned of the release."""
+    known = ("project", "settings", "virtualenv", "environment_file")
+    return {name: release[name] for name in known} | {"user": release["app"]}
+
+
 def release_id(revision: str, identity: dict[str, Any]) -> str:
     """The name of a release: start of its revision, and a digest of everything that it is made of.
 
