@@ -20,7 +20,7 @@ from ansible_collections.emperor.web.plugins.module_utils._steps import Results,
 class Question(Step):
     """A step that is compared."""
 
-    after: tuple[str, ...]
+    after: list[str]
     verify: bool
     required: bool
 

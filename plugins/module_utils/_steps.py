@@ -11,8 +11,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._each import Main, run_each, usual_parallel
 
 # By the names of the steps and of the apps; what is for the whole host has no name.
@@ -73,6 +74,34 @@ class Deed(Step):
     def wanted(self, app: str, results: Results) -> bool:
         """Whether the other steps have found that it is to be done."""
         return all(results[other].get(app, {}).get(name) for other, name in self.only.items())
+
+
+Kind = TypeVar("Kind", bound=Step)
+
+
+def steps_argument(modules: list[str], own: dict[str, Any]) -> dict[str, Any]:
+    """The option C(steps) of a module, with what its steps have of their own."""
+    options = {
+        "name": {"type": "str", "required": True},
+        "module": {"type": "str", "choices": modules, "required": True},
+        "options": {"type": "dict", "default": {}},
+        "apps": {"type": "dict"},
+        "take": {"type": "dict", "default": {}},
+    }
+    # Each step's module logs its own options, and knows which of them are secret.
+    return {"type": "list", "elements": "dict", "required": True, "no_log": True, "options": options | own}
+
+
+def steps_given(module: AnsibleModule, kind: type[Kind]) -> list[Kind]:
+    """The steps that a module was given; fails it where they cannot be."""
+    # Results are without secrets already; these are all values, the harmless ones too.
+    module.no_log_values.clear()
+    steps = [kind(**given) for given in module.params["steps"]]
+    # What is returned as the invocation, too.
+    module.params["steps"] = [step.name for step in steps]
+    if problem := problem_of(steps):
+        module.fail_json(msg=problem)
+    return steps
 
 
 def problem_of(steps: Sequence[Step]) -> str:

@@ -180,7 +180,7 @@ from typing import TYPE_CHECKING
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.emperor.web.plugins.module_utils._each import told, usual_parallel
 from ansible_collections.emperor.web.plugins.module_utils._settled import Comparison, Question
-from ansible_collections.emperor.web.plugins.module_utils._steps import main_of, problem_of
+from ansible_collections.emperor.web.plugins.module_utils._steps import main_of, steps_argument, steps_given
 
 if TYPE_CHECKING:
     # So that Ansible sends them too; each is loaded when its step begins.
@@ -213,12 +213,7 @@ MODULES = [
 ]
 
 STEP_ARGUMENTS = {
-    "name": {"type": "str", "required": True},
-    "module": {"type": "str", "choices": MODULES, "required": True},
-    "options": {"type": "dict", "default": {}},
-    "apps": {"type": "dict"},
     "after": {"type": "list", "elements": "str", "default": []},
-    "take": {"type": "dict", "default": {}},
     "verify": {"type": "bool", "default": False},
     "required": {"type": "bool", "default": False},
 }
@@ -226,26 +221,8 @@ STEP_ARGUMENTS = {
 
 def main() -> None:
     """Compare; the action plugin makes one answer of those of the apps of a step."""
-    module = AnsibleModule(
-        # Each step's module logs its own options, and knows which of them are secret.
-        argument_spec={
-            "steps": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "no_log": True,
-                "options": STEP_ARGUMENTS,
-            },
-        },
-        supports_check_mode=True,
-    )
-    # Results are without secrets already; these are all values, the harmless ones too.
-    module.no_log_values.clear()
-    steps = [Question(**given | {"after": tuple(given["after"])}) for given in module.params["steps"]]
-    # What is returned as the invocation, too.
-    module.params["steps"] = [step.name for step in steps]
-    if problem := problem_of(steps):
-        module.fail_json(msg=problem)
+    module = AnsibleModule(argument_spec={"steps": steps_argument(MODULES, STEP_ARGUMENTS)}, supports_check_mode=True)
+    steps = steps_given(module, Question)
     comparison = Comparison(steps, main_of, check_mode=module.check_mode, parallel=usual_parallel())
     comparison.run()
     if comparison.refusals:

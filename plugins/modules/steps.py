@@ -177,7 +177,12 @@ deploy:
 from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.emperor.web.plugins.module_utils._steps import Deed, problem_of, run_steps
+from ansible_collections.emperor.web.plugins.module_utils._steps import (
+    Deed,
+    run_steps,
+    steps_argument,
+    steps_given,
+)
 
 if TYPE_CHECKING:
     # So that Ansible sends them too; each is loaded when its step begins.
@@ -214,11 +219,6 @@ MODULES = [
 ]
 
 STEP_ARGUMENTS = {
-    "name": {"type": "str", "required": True},
-    "module": {"type": "str", "choices": MODULES, "required": True},
-    "options": {"type": "dict", "default": {}},
-    "apps": {"type": "dict"},
-    "take": {"type": "dict", "default": {}},
     "only": {"type": "dict", "default": {}},
     "parallel": {"type": "int"},
     "tolerate": {"type": "bool", "default": False},
@@ -227,20 +227,16 @@ STEP_ARGUMENTS = {
 
 def main() -> None:
     """Do the steps; the action plugin makes one answer of those of the apps of a step."""
-    # Each step's module logs its own options, and knows which of them are secret.
-    steps_argument = {"type": "list", "elements": "dict", "required": True, "no_log": True, "options": STEP_ARGUMENTS}
     module = AnsibleModule(
-        # What is known are the results of the steps that need not be done again, see the action plugin.
-        argument_spec={"steps": steps_argument, "known": {"type": "dict", "default": {}, "no_log": True}},
+        argument_spec={
+            "steps": steps_argument(MODULES, STEP_ARGUMENTS),
+            # Results of the steps that need not be done again, see the action plugin.
+            "known": {"type": "dict", "default": {}, "no_log": True},
+        },
         supports_check_mode=True,
     )
-    # Results are without secrets already; these are all values, the harmless ones too.
-    module.no_log_values.clear()
-    steps, known = [Deed(**given) for given in module.params["steps"]], module.params["known"]
-    # What is returned as the invocation, too.
-    module.params |= {"steps": [step.name for step in steps], "known": {}}
-    if problem := problem_of(steps):
-        module.fail_json(msg=problem)
+    steps, known = steps_given(module, Deed), module.params["known"]
+    module.params["known"] = {}
     for step in steps:
         if step.parallel is not None and step.parallel < 1:
             module.fail_json(msg=f"steps: parallel of {step.name} is {step.parallel}; give 1 or more, or leave it out")
