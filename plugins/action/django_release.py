@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.emperor.web.plugins.module_utils._source import SourceError
 from ansible_collections.emperor.web.plugins.plugin_utils._release import ReleaseAction
 
 
@@ -17,4 +18,7 @@ class ActionModule(ReleaseAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module, once more with the sources when it has to build them."""
         result = super().run(tmp, task_vars)
-        return result | self.release_each({"": dict(self._task.args)}, self.alone(task_vars))[""]
+        try:
+            return result | self.release_each({"": dict(self._task.args)}, self.alone(task_vars))[""]
+        except SourceError as error:
+            return result | {"failed": True, "msg": str(error)}

@@ -6,14 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible_collections.emperor.web.plugins.plugin_utils._deploy import DeployAction
+from ansible_collections.emperor.web.plugins.plugin_utils._deploy import LockedAction
 
 
-class ActionModule(DeployAction):
+class ActionModule(LockedAction):
     """Run the module under the app's deploy lock."""
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the module."""
-        return super().run(tmp, task_vars) | self.run_locked(dict(self._task.args), task_vars)

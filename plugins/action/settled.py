@@ -42,14 +42,8 @@ def with_sources(step: dict[str, Any]) -> dict[str, Any]:
     """A step that builds releases knows the digests of sources that are on the controller."""
     if step.get("module") != "django_release" or not isinstance(step.get("apps"), dict):
         return step
-    options, errors, apps = step.get("options") or {}, [], {}
-    for app, own in step["apps"].items():
-        try:
-            apps[app] = prepare(options | own)[0]
-        except SourceError as error:
-            errors.append(str(error))
-    if errors:
-        raise SourceError("; ".join(errors))
+    options = step.get("options") or {}
+    apps, _sources = prepare({app: options | own for app, own in step["apps"].items()})
     return step | {"options": {}, "apps": apps}
 
 

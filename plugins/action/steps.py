@@ -15,7 +15,7 @@ from ansible_collections.emperor.web.plugins.module_utils._source import SourceE
 from ansible_collections.emperor.web.plugins.module_utils._steps import UNDONE, Results
 from ansible_collections.emperor.web.plugins.plugin_utils._answers import as_task
 from ansible_collections.emperor.web.plugins.plugin_utils._deploy import Calls
-from ansible_collections.emperor.web.plugins.plugin_utils._release import ReleaseAction, prepare
+from ansible_collections.emperor.web.plugins.plugin_utils._release import ReleaseAction
 
 # They work under the deploy lock.
 LOCKED = ("django_hook", "django_processes", "django_release", "uwsgi_vassal")
@@ -38,12 +38,15 @@ class ActionModule(ReleaseAction):
         steps = self._task.args.get("steps")
         if not understood(steps):
             return result | self._execute_module(module_args=dict(self._task.args), task_vars=task_vars)
+
+        def execute(arguments: dict[str, Any]) -> dict[str, Any]:
+            return self._execute_module(module_args=arguments, task_vars=task_vars)
+
         holder = asdict(self.announce())
-        chain = Chain([with_holder(step, holder) for step in steps], lambda arguments: self._run(arguments, task_vars))
+        chain = Chain([with_holder(step, holder) for step in steps], execute)
         try:
             for step in filter(may_wait, chain.steps):
                 calls = chain.left(step)
-                refuse_sources(step, calls)
                 run = self.release_each if step["module"] == "django_release" else self.run_each_locked
                 answers = run(calls, partial(chain.go_on, step))
                 chain.results[step["name"]] = chain.results.get(step["name"], {}) | answers
@@ -58,9 +61,6 @@ class ActionModule(ReleaseAction):
         except Refused as refused:
             return result | refused.args[0]
         return result | chain.answer | {"deploy": holder["token"]} | answer_of(chain)
-
-    def _run(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        return self._execute_module(module_args=arguments, task_vars=task_vars)
 
 
 class Chain:
@@ -131,18 +131,6 @@ def may_wait(step: dict[str, Any]) -> bool:
     """Whether the step may have to wait for another run, or for sources; others go on under the lock of this run."""
     lock = step["options"].get("lock", "task")
     return step["module"] == "django_release" or (step["module"] in LOCKED and lock == "task")
-
-
-def refuse_sources(step: dict[str, Any], calls: Calls) -> None:
-    """Raise SourceError where a source on the controller is wrong, before the host is asked."""
-    errors = []
-    for call in calls.values() if step["module"] == "django_release" else ():
-        try:
-            prepare(call)
-        except SourceError as error:
-            errors.append(str(error))
-    if errors:
-        raise SourceError("; ".join(errors))
 
 
 def answer_of(chain: Chain) -> dict[str, Any]:

@@ -84,3 +84,11 @@ class DeployAction(ActionBase):
                 pause = min(_PAUSE, rest)
             time.sleep(pause)
         return answers
+
+
+class LockedAction(DeployAction):
+    """The controller's part of a module for one app: it tells the module which run this is, and waits for the lock."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the module."""
+        return super().run(tmp, task_vars) | self.run_locked(dict(self._task.args), task_vars)

@@ -33,18 +33,11 @@ class ReleaseAction(DeployAction):
     """Send a local folder or archive only to a host that does not have its content yet."""
 
     def release_each(self, calls: Calls, execute: Callable[[Calls], Calls]) -> Calls:
-        """Run the module for each app, once more with the sources for those that have to be built."""
-        refused: Calls = {}
-        prepared: Calls = {}
-        sources: dict[str, LocalSource] = {}
-        for app, arguments in calls.items():
-            try:
-                prepared[app], source = prepare(arguments)
-            except SourceError as error:
-                refused[app] = {"failed": True, "msg": str(error)}
-                continue
-            if source:
-                sources[app] = source
+        """Run the module for each app, once more with the sources for those that have to be built.
+
+        Raises SourceError, before the host is asked, where a source on the controller is wrong.
+        """
+        prepared, sources = prepare(calls)
         answers = self.run_each_locked(prepared, execute)
         wanting = [app for app, answer in answers.items() if answer.pop("wants_archive", False)]
         for number, app in enumerate(wanting):
@@ -54,18 +47,31 @@ class ReleaseAction(DeployAction):
                 remote = self._connection._shell.join_path(self._connection._shell.tmpdir, f"source-{number}")
                 prepared[app]["archive"] = self._transfer_file(sources[app].pack(folder), remote)
         answers |= self.run_each_locked({app: prepared[app] for app in wanting}, execute)
-        return {app: (refused | answers)[app] for app in calls}
+        return {app: answers[app] for app in calls}
 
 
-def prepare(arguments: dict[str, Any]) -> tuple[dict[str, Any], LocalSource | None]:
-    """The arguments as the module on the host takes them, and the source where it is on the controller."""
-    try:
-        source = local_source(arguments.get("source"), arguments.get("version"))
-    except SourceError as error:
-        raise SourceError(f"app {arguments.get('name')}: {error}") from None
-    if source:
-        return arguments | {"source": source.path, "revision": source.revision, "archive": None}, source
-    return without_login(arguments), None
+def prepare(calls: Calls) -> tuple[Calls, dict[str, LocalSource]]:
+    """The calls as the module on the host takes them, and the sources that are on the controller, by app.
+
+    Raises SourceError with what is wrong with any of these.
+    """
+    prepared: Calls = {}
+    sources: dict[str, LocalSource] = {}
+    errors = []
+    for app, arguments in calls.items():
+        try:
+            source = local_source(arguments.get("source"), arguments.get("version"))
+        except SourceError as error:
+            errors.append(f"app {arguments.get('name')}: {error}")
+            continue
+        if source:
+            sources[app] = source
+            prepared[app] = arguments | {"source": source.path, "revision": source.revision, "archive": None}
+        else:
+            prepared[app] = without_login(arguments)
+    if errors:
+        raise SourceError("; ".join(errors))
+    return prepared, sources
 
 
 @cache
