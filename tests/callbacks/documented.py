@@ -130,7 +130,7 @@ class CallbackModule(CallbackBase):
         module = module.removeprefix("emperor.web.")
         parts = [(module, answer)]
         if module == "steps":
-            if answer.get("failed"):  # with what the step's module has returned besides
+            if "failed_step" in answer:  # with what the step's module has returned besides
                 parts = [(module, {name: value for name, value in answer.items() if name in documented(module)})]
             for name, done in answer.get("results", {}).items():
                 done_for = [part for part in done.get("results", [done]) if "skipped" not in part]
